@@ -7,7 +7,7 @@
 
 use jiff::Timestamp;
 
-use super::{GateRecord, Notice};
+use super::{ActivityNotice, GateRecord};
 use crate::{callback::HeldFor, workspace::Pause};
 
 /// Conditions that keep a workspace from dialing, or a number from being called.
@@ -31,7 +31,7 @@ pub struct Around {
 pub fn held(why: HeldFor) -> GateRecord {
     let message = match why {
         HeldFor::UnclearTime => "A callback was requested without a usable time. Reschedule or force it.",
-        other => Notice::of_hold(other).map_or("", Notice::description),
+        other => ActivityNotice::of_hold(other).map_or("", ActivityNotice::description),
     };
     record("held", why.as_str(), HOLD, message)
 }

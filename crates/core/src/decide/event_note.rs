@@ -153,7 +153,9 @@ impl EventNote {
             Self::UnknownReason => {
                 "The provider reported an outcome reason that this version does not know, so the chain ended."
             }
-            Self::UnclearTime => "The requested time was not understood; the workspace's default was used.",
+            Self::UnclearTime => {
+                "The requested time was not understood, so the setting `unclear_time` was applied."
+            }
             Self::ForeignDispatch => "The metadata names a dispatch of another workspace, so it was ignored.",
             Self::Unreachable => "The number cannot be reached this way, so no retry was added.",
             Self::SetAside => {

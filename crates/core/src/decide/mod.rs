@@ -5,19 +5,20 @@
 //! [`after_lookup()`] about a request without a response, [`sweep_page()`] about missed webhooks. Callers apply each
 //! result in one transaction.
 
+mod activity_notice;
 mod after_call;
 mod after_dial;
 mod around;
 mod chain;
 mod event_note;
 mod gates;
-mod notice;
 mod on_request;
 mod recipient;
 mod requested_time;
 mod sweep;
 mod unknown;
 
+pub use activity_notice::ActivityNotice;
 pub use after_call::{
     AfterCall, AfterCallInput, CallProgress, CallbackPlan, NextCallback, Person, Redial, Settle, after_call,
     analysis_due, end_of,
@@ -28,7 +29,6 @@ pub use event_note::EventNote;
 pub use gates::{
     Attempt, Candidate, DialingAgent, Due, Gate, GateRecord, Verdict, decision, dialed_together, gates,
 };
-pub use notice::Notice;
 pub use on_request::{Forced, Request, RequestError, is_schedulable, on_request};
 pub use recipient::{Recipient, may_be_dialed, number_of_agent, recipient_of, why_nobody};
 pub use requested_time::{RequestedTime, ZONE_UNSURE, may_contain_request, requested_time, time_in_words};

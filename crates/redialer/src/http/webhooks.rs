@@ -13,7 +13,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use redialer_core::decide::Notice;
+use redialer_core::decide::ActivityNotice;
 use redialer_providers::{CheckedAt, Event, Rejected, Webhook, WebhookAuth};
 use redialer_store::{FailPoint, Recorded, SlugTarget, StoreError, TenantKey, WorkspaceContext};
 
@@ -79,24 +79,24 @@ async fn accept(
     let received = match received {
         Err(Rejected::Signature(why)) => {
             tracing::info!(agent.id = %target.agent, %why, "a webhook for agent {} was refused: {why}", target.agent);
-            app.rejected_webhooks.count(&target, Notice::BadSignature);
+            app.rejected_webhooks.count(&target, ActivityNotice::BadSignature);
             // The part that is wrong is logged, but not returned to an unauthenticated client.
             let message = "The signature is missing or not valid for this body.";
             return Err(ApiError::new(StatusCode::UNAUTHORIZED, "bad_signature", message));
         }
         signed if agent.is_some_and(|agent| !agent.enabled) => {
             drop(signed);
-            app.rejected_webhooks.count(&target, Notice::AgentOff);
+            app.rejected_webhooks.count(&target, ActivityNotice::AgentOff);
             let why = "The agent is disabled.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "agent_disabled", why));
         }
         _ if !context.accepts_webhooks_of(target.agent, app.store.limits_of(context.plan)) => {
-            app.rejected_webhooks.count(&target, Notice::PastTheCap);
+            app.rejected_webhooks.count(&target, ActivityNotice::PastTheCap);
             let why = "The plan allows fewer enabled agents. Disable other agents, or change the plan.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "plan_limit", why));
         }
         Err(Rejected::NotJson(_)) => {
-            app.rejected_webhooks.count(&target, Notice::NotJson);
+            app.rejected_webhooks.count(&target, ActivityNotice::NotJson);
             return Err(ApiError::new(StatusCode::BAD_REQUEST, "not_json", "The body is not JSON."));
         }
         Ok(received) => received,

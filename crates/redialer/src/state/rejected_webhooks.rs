@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, sync::Mutex};
 
-use redialer_core::{Id, decide::Notice, id, rng::Rng};
+use redialer_core::{Id, decide::ActivityNotice, id, rng::Rng};
 use redialer_store::{RejectionCount, SlugTarget};
 
 use crate::{clock::Clock, state::locked};
@@ -17,7 +17,7 @@ const MAX_COUNTS: usize = 10_000;
 
 /// The counts by agent and cause.
 #[derive(Default)]
-pub struct RejectedWebhooks(Mutex<HashMap<(Id<id::Agent>, Notice), Count>>);
+pub struct RejectedWebhooks(Mutex<HashMap<(Id<id::Agent>, ActivityNotice), Count>>);
 
 struct Count {
     tenant: Id<id::Tenant>,
@@ -28,7 +28,7 @@ struct Count {
 
 impl RejectedWebhooks {
     /// Counts a rejected webhook.
-    pub fn count(&self, target: &SlugTarget, why: Notice) {
+    pub fn count(&self, target: &SlugTarget, why: ActivityNotice) {
         let mut counts = locked(&self.0);
         let key = (target.agent, why);
         if counts.len() >= MAX_COUNTS && !counts.contains_key(&key) {
@@ -77,11 +77,13 @@ mod tests {
     fn what_is_counted_already_is_counted_on_where_there_is_room_for_no_more() {
         let rejections = RejectedWebhooks::default();
         for n in 0..=MAX_COUNTS {
-            rejections.count(&target(n), Notice::BadSignature);
+            rejections.count(&target(n), ActivityNotice::BadSignature);
         }
-        rejections.count(&target(7), Notice::BadSignature);
+        rejections.count(&target(7), ActivityNotice::BadSignature);
         let counts = locked(&rejections.0);
-        let n = |agent: usize| counts.get(&(target(agent).agent, Notice::BadSignature)).map(|count| count.n);
+        let n = |agent: usize| {
+            counts.get(&(target(agent).agent, ActivityNotice::BadSignature)).map(|count| count.n)
+        };
         assert_eq!((counts.len(), n(7), n(8), n(MAX_COUNTS)), (MAX_COUNTS, Some(2), Some(1), None));
     }
 }

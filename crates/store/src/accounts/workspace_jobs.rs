@@ -2,7 +2,7 @@
 
 use redialer_core::{
     Id, Timestamp,
-    decide::Notice,
+    decide::ActivityNotice,
     id,
     time::{minutes, plus},
     timing::PROBE_EVERY_MINUTES,
@@ -40,7 +40,7 @@ impl Store {
              where id = $1 and paused is not null";
         let mut tx = self.db.begin().await?;
         if tx.execute(SQL, args![id]).await? == 1 {
-            notice_of_workspace(&mut tx, id, Notice::Resumed, now).await?;
+            notice_of_workspace(&mut tx, id, ActivityNotice::Resumed, now).await?;
             tx.note_due_now();
         }
         tx.commit().await
@@ -147,7 +147,7 @@ pub(crate) async fn pause(
          where id = $1 and paused is not null";
     let probe_at = plus(now, minutes(PROBE_EVERY_MINUTES));
     if tx.execute(NEW, args![id, why.as_str(), now, probe_at, message]).await? == 1 {
-        return notice_of_workspace(tx, id, Notice::Paused, now).await;
+        return notice_of_workspace(tx, id, ActivityNotice::Paused, now).await;
     }
     tx.execute(AGAIN, args![id, why.as_str(), probe_at, message]).await.map(|_| ())
 }

@@ -10,7 +10,7 @@ use redialer_core::{
     Id, Timestamp,
     agent::Channel,
     callback::{HeldFor, RedialReason, State, after_failures},
-    decide::{Candidate, GateRecord, Notice},
+    decide::{ActivityNotice, Candidate, GateRecord},
     id,
     time::{Zone, plus},
     timing::CLAIM_RETRY_AFTER,
@@ -240,7 +240,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
         if holds(&mut tx, &claim).await? {
-            let why = Notice::of_snooze(outcome.is_some(), until > claim.scheduled_for);
+            let why = ActivityNotice::of_snooze(outcome.is_some(), until > claim.scheduled_for);
             notice(&mut tx, &claim, why, now).await?;
             let wait = Wait { moved_to: Some(until), outcome, ..Wait::until(until) };
             give_back(&mut tx, claim.bucket, claim.id, wait, now).await?;
@@ -253,7 +253,7 @@ impl Store {
         &self,
         claim: Claim,
         due_at: Timestamp,
-        why: Option<Notice>,
+        why: Option<ActivityNotice>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
@@ -272,7 +272,7 @@ impl Store {
                 // The agent was enabled after the gates ran, and its held callbacks have already been released.
                 Wait::until(plus(now, CLAIM_RETRY_AFTER))
             } else {
-                notice(&mut tx, &claim, Notice::of_hold(why), now).await?;
+                notice(&mut tx, &claim, ActivityNotice::of_hold(why), now).await?;
                 Wait { held_for: Some(why), ..Wait::until(claim.scheduled_for) }
             };
             give_back(&mut tx, claim.bucket, claim.id, wait, now).await?;
@@ -291,7 +291,7 @@ impl Store {
         let of = (claim.bucket, claim.id, claim.fence);
         let mut tx = self.db.begin().await?;
         if transitions::close_claim(&mut tx, of, state, outcome, &gates_text(gates), now).await? {
-            notice(&mut tx, &claim, Notice::of_end(state), now).await?;
+            notice(&mut tx, &claim, ActivityNotice::of_end(state), now).await?;
         }
         tx.commit().await
     }
@@ -363,7 +363,7 @@ pub(crate) async fn holds(tx: &mut Tx, claim: &Claim) -> Result<bool, StoreError
 pub(crate) async fn notice(
     tx: &mut Tx,
     claim: &Claim,
-    notice: Option<Notice>,
+    notice: Option<ActivityNotice>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let Some(notice) = notice else { return Ok(()) };

@@ -10,7 +10,7 @@ use redialer_core::{
     Id, Timestamp,
     agent::Channel,
     callback::{HeldFor, State, held_back},
-    decide::{AfterDial, GateRecord, Notice},
+    decide::{ActivityNotice, AfterDial, GateRecord},
     dispatch, id,
     time::{minutes, plus},
     timing::{CLAIM_RETRY_AFTER, LOOKUP_AFTER_MINUTES, TEST_CALL_TAKES},
@@ -210,7 +210,7 @@ async fn release(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     if holds(tx, claim).await? {
-        notice(tx, claim, held.and_then(Notice::of_hold), now).await?;
+        notice(tx, claim, held.and_then(ActivityNotice::of_hold), now).await?;
         let wait = Wait { held_for: held, ..Wait::until(plus(now, CLAIM_RETRY_AFTER)) };
         give_back(tx, claim.bucket, claim.id, wait, now).await?;
     }
@@ -257,8 +257,11 @@ async fn settle<'a>(
                 let message = Some(message.as_str()).filter(|text| !text.is_empty());
                 let end = End { bucket, id: callback, state: *state, outcome: Some(outcome), message };
                 if !close(tx, &[end], now).await?.is_empty() {
-                    let notice =
-                        if *state == State::Suppressed { Notice::DoNotCall } else { Notice::Refused };
+                    let notice = if *state == State::Suppressed {
+                        ActivityNotice::DoNotCall
+                    } else {
+                        ActivityNotice::Refused
+                    };
                     notice_of_callback(tx, bucket, callback, notice, now).await?;
                 }
             }

@@ -7,7 +7,7 @@ use redialer_core::{
     Id, Timestamp,
     agent::Channel,
     callback::State,
-    decide::{Notice, Resolution, Unknown},
+    decide::{ActivityNotice, Resolution, Unknown},
     dispatch, id,
     time::plus,
 };
@@ -174,7 +174,7 @@ impl Store {
         }
         let end = End::new(ask.bucket, ask.callback, State::Failed, Some("outcome_unknown"));
         close(&mut tx, &[end], now).await?;
-        notice_of_callback(&mut tx, ask.bucket, ask.callback, Notice::OutcomeUnknown, now).await?;
+        notice_of_callback(&mut tx, ask.bucket, ask.callback, ActivityNotice::OutcomeUnknown, now).await?;
         tx.commit().await?;
         Ok(true)
     }

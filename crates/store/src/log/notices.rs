@@ -1,6 +1,6 @@
 //! Lines of the activity feed that no other row shows: rejected webhooks, claims that were not dialed, pauses.
 
-use redialer_core::{Id, Timestamp, decide::Notice, id};
+use redialer_core::{Id, Timestamp, decide::ActivityNotice, id};
 use uuid::Uuid;
 
 use crate::{
@@ -20,7 +20,7 @@ pub struct RejectionCount {
     /// The agent.
     pub agent: Id<id::Agent>,
     /// Why they were rejected.
-    pub why: Notice,
+    pub why: ActivityNotice,
     /// How many were rejected.
     pub n: i64,
 }
@@ -34,7 +34,7 @@ pub(crate) async fn notice_of_callback(
     tx: &mut Tx,
     bucket: i64,
     callback: Id<id::Callback>,
-    notice: Notice,
+    notice: ActivityNotice,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     const SQL: &str =
@@ -50,7 +50,7 @@ pub(crate) async fn notice_of_callback(
 pub(crate) async fn notice_of_workspace(
     tx: &mut Tx,
     workspace: Id<id::Workspace>,
-    notice: Notice,
+    notice: ActivityNotice,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     const SQL: &str =
@@ -63,7 +63,7 @@ pub(crate) async fn notice_of_workspace(
 }
 
 /// One line per subject, code and millisecond: a second write changes nothing.
-fn notice_id(of: Uuid, notice: Notice, now: Timestamp) -> Id<id::Notice> {
+fn notice_id(of: Uuid, notice: ActivityNotice, now: Timestamp) -> Id<id::Notice> {
     Id::derived(of, notice.as_str().bytes(), now)
 }
 

@@ -235,11 +235,7 @@ async fn an_expired_claim_is_dialed_again_and_an_expired_intent_is_not() {
         let world = World::new(&engine.store, 1).await;
         let id = world.schedule("c1", 10).await;
         let stale = world.claim_all(10).await.pop().expect("due");
-        assert_eq!(
-            engine.store.recover(ALL, 999, at(11), 1).await.expect("done"),
-            0,
-            "the lease still runs"
-        );
+        assert_eq!(engine.store.recover(ALL, 999, at(11), 1).await.expect("done"), 0, "the lease still runs");
         assert_eq!(engine.store.recover(ALL, 1_001, at(11), 1).await.expect("done"), 1);
         let fresh = world.claim_all(11).await.pop().expect("due again");
         assert!(intend(&world, stale).await.is_none(), "the fence keeps the old claimer out");

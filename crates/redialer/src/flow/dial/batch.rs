@@ -9,7 +9,7 @@ use redialer_core::{
     Id, Phone, Secret, Timestamp,
     agent::OwnNumber,
     callback::{HeldFor, State},
-    decide::{self, Attempt, Due, GateRecord, Notice, Verdict},
+    decide::{self, ActivityNotice, Attempt, Due, GateRecord, Verdict},
     order::CallOrder,
     permission::Permission,
     policy::Policy,
@@ -140,7 +140,7 @@ impl<'a> WorkspaceDials<'a> {
             Err(NumberError::Provider(error)) => {
                 tracing::warn!(callback.id = %claim.id(), %error, "callback {} is retried later: the number to dial from could not be read from the provider", claim.id());
                 account::read_failed(app, claim.workspace(), &error).await;
-                app.store.release(claim, later(now), Some(Notice::NumberUnread), now).await?;
+                app.store.release(claim, later(now), Some(ActivityNotice::NumberUnread), now).await?;
                 return Ok(None);
             }
         };

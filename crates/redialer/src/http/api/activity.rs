@@ -3,7 +3,7 @@
 use axum::Json;
 use redialer_core::{
     Id,
-    decide::{EventNote, Notice},
+    decide::{ActivityNotice, EventNote},
     id,
 };
 use redialer_store::{ActivityFilter, ActivityKind, ActivityRow, note_of};
@@ -71,7 +71,7 @@ fn notes(row: &ActivityRow) -> Vec<NoteView> {
     if row.kind == ActivityKind::Notice {
         // A replica of a newer version may have written a notice that this one does not know.
         let notice = row.event.parse().ok();
-        let view = |n: Notice| NoteView { code: n.as_str(), message: n.description().to_owned() };
+        let view = |n: ActivityNotice| NoteView { code: n.as_str(), message: n.description().to_owned() };
         return notice.map(view).into_iter().collect();
     }
     let view = |text: &str| {

@@ -8,7 +8,7 @@ use crate::callback::{HeldFor, State};
 
 /// An exception to normal processing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Notice {
+pub enum ActivityNotice {
     /// A webhook without a valid signature.
     BadSignature,
     /// A webhook for an agent that is disabled.
@@ -55,7 +55,7 @@ pub enum Notice {
     Resumed,
 }
 
-impl Notice {
+impl ActivityNotice {
     /// Every notice.
     pub const ALL: [Self; 22] = [
         Self::BadSignature,
@@ -197,7 +197,7 @@ impl Notice {
     }
 }
 
-impl FromStr for Notice {
+impl FromStr for ActivityNotice {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn every_notice_is_found_by_its_code() {
-        for notice in Notice::ALL {
+        for notice in ActivityNotice::ALL {
             assert_eq!(notice.as_str().parse(), Ok(notice));
             assert!(notice.description().ends_with(['.', '?']));
         }
@@ -221,14 +221,17 @@ mod tests {
 
     #[test]
     fn whatever_keeps_a_callback_from_being_dialed_has_its_notice() {
-        let line = |what: &str, notice: Option<Notice>| Some(format!("{what}: {}\n", notice?.as_str()));
-        let held = HeldFor::ALL.into_iter().filter_map(|why| line(why.as_str(), Notice::of_hold(why)));
-        let ended = State::ALL.into_iter().filter_map(|state| line(state.as_str(), Notice::of_end(state)));
+        let line =
+            |what: &str, notice: Option<ActivityNotice>| Some(format!("{what}: {}\n", notice?.as_str()));
+        let held =
+            HeldFor::ALL.into_iter().filter_map(|why| line(why.as_str(), ActivityNotice::of_hold(why)));
+        let ended =
+            State::ALL.into_iter().filter_map(|state| line(state.as_str(), ActivityNotice::of_end(state)));
         let put_off = [
-            line("in time", Notice::of_snooze(false, false)),
-            line("missed, at once", Notice::of_snooze(true, false)),
-            line("later", Notice::of_snooze(false, true)),
-            line("missed, later", Notice::of_snooze(true, true)),
+            line("in time", ActivityNotice::of_snooze(false, false)),
+            line("missed, at once", ActivityNotice::of_snooze(true, false)),
+            line("later", ActivityNotice::of_snooze(false, true)),
+            line("missed, later", ActivityNotice::of_snooze(true, true)),
         ];
         let all: String = held.chain(ended).chain(put_off.into_iter().flatten()).collect();
         expect![[r#"
