@@ -118,7 +118,7 @@ impl<T: Noun> fmt::Display for Id<T> {
 
 /// Text that is not an id of the expected kind.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the id must have the form `{0}…`")]
+#[error("must be an id of the form `{0}…`")]
 pub struct BadId(pub &'static str);
 
 impl<T: Noun> FromStr for Id<T> {

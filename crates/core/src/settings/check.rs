@@ -26,11 +26,8 @@ pub(super) fn bad<T>(field: &str, problem: impl Into<String>) -> Result<T, BadSe
 /// Deserializes a document; an error names the invalid field.
 pub(super) fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, BadSettings> {
     serde_path_to_error::deserialize(value).map_err(|e| {
-        let path = e.path().to_string();
-        BadSettings {
-            field: if path == "." { String::new() } else { path },
-            problem: unquoted(&e.inner().to_string()),
-        }
+        let (field, problem) = parse_problem(&e.path().to_string(), &e.inner().to_string());
+        BadSettings { field, problem }
     })
 }
 
@@ -105,11 +102,47 @@ impl WorkspaceSettings {
     }
 }
 
-/// The message of a parser without the rejected value, which may be personal data.
-pub fn unquoted(message: &str) -> String {
-    let met = ["invalid type: ", "invalid value: ", "unknown variant `", "invalid length "];
+/// Restates a parser's message: the field that it is about, and a predicate of that field that names the valid values.
+/// The rejected value is left out, because it may be personal data. `path` is where the parser stopped, `.` for the
+/// whole document.
+pub fn parse_problem(path: &str, message: &str) -> (String, String) {
+    // serde names an unknown or a missing field only in the message.
+    let named = |prefix: &str| message.strip_prefix(prefix)?.split_once('`');
+    let path = if path == "." { "" } else { path };
+    let child = |name: &str| match path {
+        "" => name.to_owned(),
+        path if path == name || path.ends_with(&format!(".{name}")) => path.to_owned(),
+        path => format!("{path}.{name}"),
+    };
+    if let Some((name, _)) = named("missing field `") {
+        return (child(name), "is required".to_owned());
+    }
+    if let Some((name, rest)) = named("unknown field `") {
+        let valid = rest.strip_prefix(", expected ").map(|fields| fields.trim_start_matches("one of "));
+        return (child(name), format!("does not exist; valid fields: {}", valid.unwrap_or("none")));
+    }
+    (path.to_owned(), value_problem(message))
+}
+
+/// What a value must be, from a parser's message about it.
+fn value_problem(message: &str) -> String {
+    const QUOTES_THE_VALUE: [&str; 4] =
+        ["invalid type: ", "invalid value: ", "unknown variant `", "invalid length "];
+    const OF_TEXTS: [(&str, &str); 6] = [
+        ("invalid digit found", "must be a whole number"),
+        ("cannot parse integer", "must be a whole number"),
+        ("number too large", "must be a smaller number"),
+        ("number too small", "must be a larger number"),
+        ("invalid float literal", "must be a number"),
+        ("provided string was not", "must be true or false"),
+    ];
+    if let Some((_, problem)) = OF_TEXTS.iter().find(|(start, _)| message.starts_with(start)) {
+        return (*problem).to_owned();
+    }
     match message.split_once(", expected ") {
-        Some((_, expected)) if met.iter().any(|m| message.contains(m)) => format!("must be {expected}"),
+        Some((_, expected)) if QUOTES_THE_VALUE.iter().any(|m| message.contains(m)) => {
+            format!("must be {expected}")
+        }
         _ => message.to_owned(),
     }
 }

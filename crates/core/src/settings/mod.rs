@@ -14,7 +14,7 @@ mod spoken_hours;
 #[cfg(test)]
 mod tests;
 
-pub use check::{BadSettings, is_zone, unquoted};
+pub use check::{BadSettings, is_zone, parse_problem};
 pub use document::{
     Countries, Day, Level, QuietHours, Retention, RetryTrigger, RetryTriggers, UnclearTime, WorkspaceSettings,
 };

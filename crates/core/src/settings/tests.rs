@@ -113,8 +113,20 @@ fn what_was_sent_is_not_repeated_in_a_complaint() {
         let problem = problem(&patch);
         assert!(problem.starts_with("must be ") && !problem.contains("2025550123"), "{problem}");
     }
-    assert_eq!(unquoted("missing field `x`"), "missing field `x`");
-    assert_eq!(unquoted("one, expected another"), "one, expected another");
+    let problem = |path, message| parse_problem(path, message);
+    let stated = |field: &str, problem: &str| (field.to_owned(), problem.to_owned());
+    assert_eq!(problem(".", "missing field `x`"), stated("x", "is required"));
+    assert_eq!(problem("a", "missing field `x`"), stated("a.x", "is required"));
+    assert_eq!(
+        problem("a.y", "unknown field `y`, expected one of `x`, `z`"),
+        stated("a.y", "does not exist; valid fields: `x`, `z`")
+    );
+    assert_eq!(
+        problem(".", "unknown field `y`, there are no fields"),
+        stated("y", "does not exist; valid fields: none")
+    );
+    assert_eq!(problem("limit", "invalid digit found in string"), stated("limit", "must be a whole number"));
+    assert_eq!(problem("x", "one, expected another"), stated("x", "one, expected another"));
 }
 
 #[test]
@@ -247,6 +259,6 @@ fn an_agent_works_under_the_workspace_where_its_overrides_no_longer_fit() {
     let later = Overrides::stored(json!({"quiet_hours": {"start": "18:00"}}));
     assert_eq!(later.fit(&workspace), Ok(()));
     let without = WorkspaceSettings { quiet_hours: None, ..workspace };
-    assert_eq!(later.fit(&without).map_err(|error| error.field), Err("quiet_hours".to_owned()));
+    assert_eq!(later.fit(&without).map_err(|error| error.field), Err("quiet_hours.end".to_owned()));
     assert_eq!(odd.over_retention(&Retention::default()), Retention::default());
 }

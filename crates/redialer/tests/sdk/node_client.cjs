@@ -1,4 +1,4 @@
-// The vendor's JavaScript client against the pretend Retell; tells as JSON what it found.
+// The vendor's JavaScript client against the Retell simulator; prints its results as JSON.
 const { Retell } = require('retell-sdk');
 const { symmetric } = require('retell-sdk/lib/webhook_auth.js');
 

@@ -1,4 +1,4 @@
-"""The vendor's Python client against the pretend Retell; tells as JSON what it found."""
+"""The vendor's Python client against the Retell simulator; prints its results as JSON."""
 import json
 import os
 

@@ -149,8 +149,8 @@ pub(crate) async fn list(
     };
     let named = query.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
     let agent = query.agent_id.as_deref().map(|t| wire::id("agent_id", t)).transpose()?;
-    let moment = |param: &'static str, text: &Option<String>| {
-        text.as_deref().map(|t| wire::moment(param, t)).transpose()
+    let timestamp = |param: &'static str, text: &Option<String>| {
+        text.as_deref().map(|t| wire::timestamp(param, t)).transpose()
     };
     let filter = ActivityFilter {
         kind,
@@ -158,8 +158,8 @@ pub(crate) async fn list(
         agent,
         callback: query.callback_id.as_deref().map(|t| wire::id("callback_id", t)).transpose()?,
         call_id: query.call_id.clone(),
-        since: moment("since", &query.since)?,
-        until: moment("until", &query.until)?,
+        since: timestamp("since", &query.since)?,
+        until: timestamp("until", &query.until)?,
     };
     let before = (page_request.before.0, page_request.before.1.uuid());
     let rows = caller.store.activity(&filter, before, page_request.limit + 1).await?;

@@ -119,7 +119,7 @@ pub(crate) async fn create(
         name: wire::name("name", &body.name)?,
         workspace: workspace(&body)?,
         scopes: body.scopes.as_deref().map(scopes).transpose()?,
-        expires_at: body.expires_at.as_deref().map(|t| wire::moment("expires_at", t)).transpose()?,
+        expires_at: body.expires_at.as_deref().map(|t| wire::timestamp("expires_at", t)).transpose()?,
         test: body.test,
     };
     let (key, secret) = caller.acting(&app).create_key(new).await?;

@@ -106,8 +106,8 @@ pub(crate) async fn list(
         actor: query.actor,
         action: query.action,
         target: query.target,
-        since: query.since.as_deref().map(|t| wire::moment("since", t)).transpose()?,
-        until: query.until.as_deref().map(|t| wire::moment("until", t)).transpose()?,
+        since: query.since.as_deref().map(|t| wire::timestamp("since", t)).transpose()?,
+        until: query.until.as_deref().map(|t| wire::timestamp("until", t)).transpose()?,
     };
     let before = match i64::try_from(page_request.before.1.uuid().as_u128()) {
         Ok(seq) => seq,

@@ -71,8 +71,8 @@ impl ListQuery {
                 some => some,
             },
         };
-        let moment = |param: &'static str, text: &Option<String>| -> Result<Option<Timestamp>, ApiError> {
-            text.as_deref().map(|t| wire::moment(param, t)).transpose()
+        let timestamp = |param: &'static str, text: &Option<String>| -> Result<Option<Timestamp>, ApiError> {
+            text.as_deref().map(|t| wire::timestamp(param, t)).transpose()
         };
         Ok(Some(Filter {
             states: states(self.state.as_deref())?,
@@ -83,10 +83,10 @@ impl ListQuery {
             chain: self.chain_root_id.as_deref().map(|t| wire::id("chain_root_id", t)).transpose()?,
             phone_hash: number.map(|n| key.index(n.e164())),
             external_id_hash: self.external_id.as_deref().map(|id| key.index_external(id)),
-            scheduled_after: moment("scheduled_after", &self.scheduled_after)?,
-            scheduled_before: moment("scheduled_before", &self.scheduled_before)?,
-            created_after: moment("created_after", &self.created_after)?,
-            created_before: moment("created_before", &self.created_before)?,
+            scheduled_after: timestamp("scheduled_after", &self.scheduled_after)?,
+            scheduled_before: timestamp("scheduled_before", &self.scheduled_before)?,
+            created_after: timestamp("created_after", &self.created_after)?,
+            created_before: timestamp("created_before", &self.created_before)?,
             order: order(self.order.as_deref())?,
         }))
     }

@@ -103,7 +103,7 @@ pub(crate) fn view(row: CallbackRow, key: &TenantKey, clear: bool) -> View {
     let secrets = row
         .secrets(key)
         .inspect_err(
-            |error| tracing::error!(callback.id = %row.id, %error, "callback {} does not open", row.id),
+            |error| tracing::error!(callback.id = %row.id, %error, "callback {} cannot be decrypted", row.id),
         )
         .ok();
     let shown = |number: Option<&str>| {
@@ -323,7 +323,7 @@ fn when(body: &NewBody) -> Result<When, ApiError> {
         return Err(ApiError::invalid("timezone", "`timezone` is not an IANA time zone, as Europe/Berlin."));
     }
     match (&body.at, &body.text) {
-        (Some(at), None) => Ok(When::At(wire::moment("at", at)?, body.timezone.clone())),
+        (Some(at), None) => Ok(When::At(wire::timestamp("at", at)?, body.timezone.clone())),
         (None, Some(text)) => Ok(When::Words(text.clone(), body.timezone.clone())),
         (Some(_), Some(_)) => Err(ApiError::invalid("at", "Send either `at` or `text`, not both.")),
         (None, None) => {
@@ -351,7 +351,7 @@ pub(crate) async fn change(
 ) -> Result<Tagged<View>, ApiError> {
     let row = callbacks::seen(&caller.store, id).await?;
     let if_unchanged = if_match.guard(id, row.updated_at)?;
-    let to = wire::moment("scheduled_for", &body.scheduled_for)?;
+    let to = wire::timestamp("scheduled_for", &body.scheduled_for)?;
     let moved = callbacks::reschedule(&app, &caller.store, id, (to, if_unchanged)).await;
     moved.map_err(|why| match why {
         NotScheduled::OutOfRange => {

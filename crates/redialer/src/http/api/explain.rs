@@ -107,7 +107,7 @@ pub(crate) async fn show(
     let secrets = row
         .secrets(&key)
         .inspect_err(
-            |error| tracing::error!(callback.id = %row.id, %error, "callback {} does not open", row.id),
+            |error| tracing::error!(callback.id = %row.id, %error, "callback {} cannot be decrypted", row.id),
         )
         .unwrap_or_default();
     let clear = secrets.evidence.is_some() && caller.may_show(&app, "evidence", &[id.to_string()]).await;

@@ -51,7 +51,9 @@ pub(crate) async fn show(
     let views = rows.into_iter().map(|payload| {
         let body = payload
             .body(&key)
-            .inspect_err(|error| tracing::error!(delivery.id = %payload.id, %error, "a body does not open"))
+            .inspect_err(
+                |error| tracing::error!(delivery.id = %payload.id, %error, "a payload cannot be decrypted"),
+            )
             .ok()
             .and_then(|body| String::from_utf8(body.to_vec()).ok());
         View {

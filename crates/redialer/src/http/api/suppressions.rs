@@ -45,7 +45,7 @@ fn view(row: &SuppressionRow, key: &TenantKey, clear: bool) -> View {
     // An entry that cannot be decrypted is shown without its number; the cause is an internal error and is logged.
     let opened = row
         .open(key)
-        .inspect_err(|error| tracing::error!(suppression.id = %row.id, %error, "a suppression does not open"))
+        .inspect_err(|error| tracing::error!(suppression.id = %row.id, %error, "a do-not-call entry cannot be decrypted"))
         .ok();
     let (number, note) = opened.unzip();
     let shown = |n: Phone| if clear { n.e164().to_owned() } else { n.masked() };

@@ -15,7 +15,7 @@ use redialer_core::{Id, Phone, Timestamp, id::Noun};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use redialer_core::settings::unquoted;
+use redialer_core::settings::parse_problem;
 
 use crate::{app::App, http::error::ApiError};
 
@@ -81,17 +81,8 @@ fn unfit(error: &serde_path_to_error::Error<serde_json::Error>) -> Response {
     }
     let text = inner.to_string();
     let message = text.split(" at line ").next().unwrap_or_default();
-    // An unknown or missing field is named by the message, every other by the path.
-    let named = ["unknown field `", "missing field `"]
-        .iter()
-        .find_map(|p| message.strip_prefix(p)?.split('`').next());
-    let path = error.path().to_string();
-    let param = match (path.as_str(), named) {
-        (".", Some(name)) => name.to_owned(),
-        (path, Some(name)) if !path.ends_with(name) => format!("{path}.{name}"),
-        (path, _) => path.to_owned(),
-    };
-    ApiError::invalid(param, unquoted(message)).into_response()
+    let (param, problem) = parse_problem(&error.path().to_string(), message);
+    ApiError::invalid(param, problem).into_response()
 }
 
 /// The `{id}` of the path; a text that is not an id of this type is not found.
@@ -126,9 +117,13 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Query<T> {
                 let text = error.body_text();
                 // `Failed to deserialize query string: limit: invalid digit …`: the field, then the problem.
                 let message = text.split_once(": ").map_or(text.as_str(), |(_, message)| message);
-                let field = message.split_once(": ").map(|(field, _)| field).filter(|f| !f.contains(' '));
-                let param = field.or_else(|| message.split('`').nth(1)).unwrap_or("query").to_owned();
-                Err(ApiError::invalid(param, unquoted(message)).into_response())
+                let (field, message) = message
+                    .split_once(": ")
+                    .filter(|(field, _)| !field.contains(' '))
+                    .unwrap_or((".", message));
+                let (param, problem) = parse_problem(field, message);
+                let param = if param.is_empty() { "query".to_owned() } else { param };
+                Err(ApiError::invalid(param, problem).into_response())
             }
         }
     }
@@ -136,7 +131,7 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Query<T> {
 
 /// An id in a body or a query.
 pub(crate) fn id<T: Noun>(param: &str, text: &str) -> Result<Id<T>, ApiError> {
-    Id::from_str(text).map_err(|e| ApiError::invalid(param, format!("`{param}` is {e}.")))
+    Id::from_str(text).map_err(|e| ApiError::invalid(param, e.to_string()))
 }
 
 /// A resource's name.
@@ -157,11 +152,11 @@ pub(crate) fn not_among(param: &str, words: &[&str]) -> ApiError {
 }
 
 /// A timestamp in a body or a query.
-pub(crate) fn moment(param: &str, text: &str) -> Result<Timestamp, ApiError> {
+pub(crate) fn timestamp(param: &str, text: &str) -> Result<Timestamp, ApiError> {
     text.parse().map_err(|_| {
         ApiError::invalid(
             param,
-            format!("`{param}` must be a moment in RFC 3339 with an offset, as 2026-11-24T15:00:00Z."),
+            format!("`{param}` must be a time in RFC 3339 with an offset, such as 2026-11-24T15:00:00Z."),
         )
     })
 }
