@@ -1,4 +1,4 @@
-//! One attempt at the provider: its states.
+//! The states of a dispatch: one request to the provider.
 //!
 //! Invariants: a dispatch is one row and is never reused; the next attempt is another row with another id. Only a
 //! definite "no" (refused, or proven not placed) lets the callback be dialed again (I2). A dispatch that is no longer
@@ -51,20 +51,19 @@ impl State {
         }
     }
 
-    /// Whether it may become a call, or has. A callback has at most one such dispatch (I2).
+    /// Whether this dispatch may still place a call, or has placed one that has not ended. A callback has at most one such dispatch (I2).
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Intent | Self::Unknown | Self::Placed)
     }
 
-    /// The allowed transitions. Every store function that changes a state guards on source states that allow its
-    /// change.
+    /// Whether the transition is allowed. Every store function that changes a state requires a current state that allows
+    /// the change.
     pub const fn may_become(self, next: Self) -> bool {
         use State::*;
         match self {
             Intent => matches!(next, Unknown | Placed | Refused),
-            // `Refused` only by a late response to the first request, and only if no repeat was started: a repeat may
-            // place the call regardless of that response, and a refused repeat does not show the result of the first
-            // request.
+            // `Refused` is reached only by a late response to the first request, and only if no repeat was started. A
+            // started repeat may still place the call, and a refused repeat proves nothing about the first request.
             Unknown => matches!(next, Placed | Refused | NotPlaced | Unresolved),
             Placed => matches!(next, Ended),
             Refused | NotPlaced | Unresolved | Ended => false,
@@ -85,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_longer_open_is_never_left() {
+    fn closed_states_are_final() {
         for state in State::ALL {
             let leaves = State::ALL.into_iter().any(|next| state.may_become(next));
             assert_eq!(leaves, state.is_open(), "{state:?}");
@@ -93,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_becomes_an_intent_and_nothing_stays_as_it_is() {
+    fn no_state_becomes_intent_or_itself() {
         for state in State::ALL {
             assert!(!state.may_become(State::Intent), "{state:?}");
             assert!(!state.may_become(state), "{state:?}");

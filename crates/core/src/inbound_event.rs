@@ -23,8 +23,8 @@ pub struct InboundEvent<'b> {
 /// The deduplication key of an event: equal for all copies, different for different events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DedupKey {
-    /// The bit of a phase that occurs once per call. Fetched records have separate bits, so that the webhook itself is
-    /// still recorded.
+    /// The bit of a phase that occurs once per call. Imported records use separate bits, so that a webhook that arrives
+    /// later is still recorded.
     Phase(u8),
     /// The event's name and a digest of its content.
     Content(String),
@@ -32,8 +32,8 @@ pub enum DedupKey {
 
 impl DedupKey {
     /// The key of an event for this phase; `None` for phases that can occur more than once in a call.
-    pub const fn of_phase(moment: CallPhase, fetched: bool) -> Option<Self> {
-        let bit = match moment {
+    pub const fn of_phase(phase: CallPhase, fetched: bool) -> Option<Self> {
+        let bit = match phase {
             CallPhase::Started => 1,
             CallPhase::Ended => 2,
             CallPhase::Analyzed => 4,
@@ -45,7 +45,7 @@ impl DedupKey {
 
 impl fmt::Debug for InboundEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Delivery")
+        f.debug_struct("InboundEvent")
             .field("event", &self.event)
             .field("call_id", &self.call_id)
             .finish_non_exhaustive()

@@ -2,7 +2,7 @@
 //!
 //! Invariant: this crate does not read a clock, draw random numbers, or do IO. Time and randomness are arguments, so
 //! equal inputs give equal results.
-//! Deliberately absent: serialization, except of the settings document and of stored gates, whose format the rules
+//! Deliberately absent: serialization, except for the settings document and stored gate records, whose format the rules
 //! define. Wire and row shapes live at the edge that uses them and are converted there.
 
 pub mod access;

@@ -67,13 +67,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clones_of_one_source_draw_apart() {
+    fn clones_draw_different_bytes() {
         let draw = |fresh: fn(&mut [u8])| Rng::mixed([7; 32], fresh).bytes::<24>();
         assert_ne!(draw(|bytes| bytes.fill(1)), draw(|bytes| bytes.fill(2)));
         assert_eq!(
             draw(|_| {}),
             Rng::seeded([7; 32]).bytes::<24>(),
-            "the seed counts where nothing is fresh"
+            "without fresh bytes the output depends only on the seed"
         );
     }
 

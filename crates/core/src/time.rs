@@ -72,7 +72,8 @@ impl Zone {
     ///
     /// `candidates` are the zones in which the number's prefix is used, the most populous first. With several
     /// candidates, the agent's or the workspace's zone is taken as confirmed if it is among them; else the most
-    /// populous candidate is taken, and is not sure. More than four candidates are ignored (toll-free, "all of +1").
+    /// populous candidate is taken, and is not sure. If there are more than four candidates, all of them are ignored
+    /// (toll-free, "all of +1").
     pub fn of_callee(candidates: &[&str], agent: Option<&str>, workspace: &str) -> Self {
         let of = |name: &str, source| Self { name: name.to_owned(), source, is_sure: true };
         let known = |name: &&str| TimeZone::get(name).is_ok();
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_source_is_found_by_its_word_and_an_unknown_one_is_the_weakest() {
+    fn every_source_parses_from_its_name_and_an_unknown_name_is_the_weakest() {
         let all = [ZoneSource::Request, ZoneSource::Number, ZoneSource::Agent, ZoneSource::Workspace];
         assert_eq!(all.map(ZoneSource::as_str), ["request", "number", "agent", "workspace"]);
         assert_eq!(all.map(|source| ZoneSource::from_stored(source.as_str())), all);
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_whose_only_zone_is_unknown_proves_nothing() {
+    fn a_number_with_an_unknown_zone_falls_back_to_the_workspace() {
         let zone = Zone::of_callee(&["Mars/Olympus"], None, "Europe/Berlin");
         assert_eq!((zone.name.as_str(), zone.source), ("Europe/Berlin", ZoneSource::Workspace));
         let zone = Zone::of_callee(&["America/Phoenix"], None, "Europe/Berlin");

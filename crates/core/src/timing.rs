@@ -21,7 +21,7 @@ pub const UNCONFIRMED_AFTER_MINUTES: i64 = 60;
 /// A paused workspace is probed this often, by a read that changes nothing.
 pub const PROBE_EVERY_MINUTES: i64 = 15;
 /// The provider is polled for missed calls this often: well within the half hour of I11.
-pub const SWEEP_EVERY_MINUTES: i64 = 10;
+pub const BACKFILL_EVERY_MINUTES: i64 = 10;
 /// The provider's roster of agents is synced this often.
 pub const SYNC_EVERY_MINUTES: i64 = 60;
 /// For this many minutes after a requested time, quiet hours do not apply to it.

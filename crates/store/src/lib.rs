@@ -58,7 +58,7 @@ pub use inbox::redials::{RedialProbe, RedialRow};
 pub use inbox::snapshot::DecisionKey;
 pub use log::activity::{ActivityFilter, ActivityKind, ActivityRow, note_of};
 pub use log::actor::Actor;
-pub use log::audit::{AuditEvent, AuditFilter, AuditRow, Checked};
+pub use log::audit::{AuditCheck, AuditEvent, AuditFilter, AuditRow};
 pub use log::idempotency::{IdempotencyRecord, Reservation};
 pub use log::notices::RejectionCount;
 pub use ops::backfill::{BackfillRow, MissingAnalysis};

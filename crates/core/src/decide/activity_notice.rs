@@ -12,9 +12,9 @@ pub enum ActivityNotice {
     /// A webhook without a valid signature.
     BadSignature,
     /// A webhook for an agent that is disabled.
-    AgentOff,
+    DisabledAgentWebhook,
     /// A webhook for an agent past the plan's limit of agents.
-    PastTheCap,
+    PlanLimit,
     /// A signed webhook that is not JSON.
     NotJson,
     /// Due in quiet time: delayed.
@@ -28,12 +28,12 @@ pub enum ActivityNotice {
     /// No attempt left: ended.
     NoAttemptLeft,
     /// The agent is disabled: held.
-    AgentHeld,
+    AgentDisabled,
     /// The agent has no number to dial from: held.
     NoNumber,
     /// The plan's quota of calls for this month is used up: held.
     Quota,
-    /// It failed five times: held.
+    /// Five internal failures: held.
     Failing,
     /// The stored number may not be dialed: ended.
     BadNumber,
@@ -44,7 +44,7 @@ pub enum ActivityNotice {
     /// The agent only observes: ended.
     Observed,
     /// The number to dial from could not be read: delayed.
-    NumberUnread,
+    FromNumberUnavailable,
     /// The provider refused the dial permanently.
     Refused,
     /// The outcome of the call was never reported.
@@ -59,15 +59,15 @@ impl ActivityNotice {
     /// Every notice.
     pub const ALL: [Self; 22] = [
         Self::BadSignature,
-        Self::AgentOff,
-        Self::PastTheCap,
+        Self::DisabledAgentWebhook,
+        Self::PlanLimit,
         Self::NotJson,
         Self::Quiet,
         Self::Replanned,
         Self::Expired,
         Self::DoNotCall,
         Self::NoAttemptLeft,
-        Self::AgentHeld,
+        Self::AgentDisabled,
         Self::NoNumber,
         Self::Quota,
         Self::Failing,
@@ -75,7 +75,7 @@ impl ActivityNotice {
         Self::Country,
         Self::Fuse,
         Self::Observed,
-        Self::NumberUnread,
+        Self::FromNumberUnavailable,
         Self::Refused,
         Self::OutcomeUnknown,
         Self::Paused,
@@ -86,15 +86,15 @@ impl ActivityNotice {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::BadSignature => "bad_signature",
-            Self::AgentOff => "agent_off",
-            Self::PastTheCap => "plan_limit",
+            Self::DisabledAgentWebhook => "agent_off",
+            Self::PlanLimit => "plan_limit",
             Self::NotJson => "not_json",
             Self::Quiet => "quiet_time",
             Self::Replanned => "replanned",
             Self::Expired => "expired",
             Self::DoNotCall => "do_not_call",
             Self::NoAttemptLeft => "no_attempt_left",
-            Self::AgentHeld => "agent_disabled",
+            Self::AgentDisabled => "agent_disabled",
             Self::NoNumber => "no_from_number",
             Self::Quota => "quota",
             Self::Failing => "failing",
@@ -102,7 +102,7 @@ impl ActivityNotice {
             Self::Country => "country",
             Self::Fuse => "fuse",
             Self::Observed => "observed",
-            Self::NumberUnread => "from_number_unread",
+            Self::FromNumberUnavailable => "from_number_unread",
             Self::Refused => "refused",
             Self::OutcomeUnknown => "outcome_unknown",
             Self::Paused => "paused",
@@ -123,7 +123,7 @@ impl ActivityNotice {
     /// Why a callback was held.
     pub const fn of_hold(why: HeldFor) -> Option<Self> {
         match why {
-            HeldFor::Agent => Some(Self::AgentHeld),
+            HeldFor::Agent => Some(Self::AgentDisabled),
             HeldFor::FromNumber => Some(Self::NoNumber),
             HeldFor::Quota => Some(Self::Quota),
             HeldFor::Failing => Some(Self::Failing),
@@ -152,10 +152,10 @@ impl ActivityNotice {
             Self::BadSignature => {
                 "A webhook without a valid signature was rejected. Check that `webhook_key` is the key that the provider signs with."
             }
-            Self::AgentOff => {
+            Self::DisabledAgentWebhook => {
                 "A webhook for a disabled agent was rejected. Enable the agent to accept its webhooks."
             }
-            Self::PastTheCap => {
+            Self::PlanLimit => {
                 "A webhook was rejected because the plan allows fewer enabled agents. Disable other agents, or change the plan."
             }
             Self::NotJson => "A webhook with a valid signature was rejected because its body is not JSON.",
@@ -164,7 +164,7 @@ impl ActivityNotice {
             Self::Expired => "The callback missed its time by more than `missed_after_minutes` and expired.",
             Self::DoNotCall => "The number is on the do-not-call list.",
             Self::NoAttemptLeft => "The chain has no attempt left.",
-            Self::AgentHeld => "The agent is disabled. Enable it to dial the callback.",
+            Self::AgentDisabled => "The agent is disabled. Enable it to dial the callback.",
             Self::NoNumber => {
                 "The agent has no number to dial from. Assign one at the provider, then force the callback."
             }
@@ -176,13 +176,13 @@ impl ActivityNotice {
             }
             Self::BadNumber => "The stored number cannot be dialed.",
             Self::Country => {
-                "The number is in a country that is not among `allowed_countries`. Reschedule or force the callback, or allow the country."
+                "The number's country is not in `allowed_countries`. Reschedule or force the callback, or allow the country."
             }
             Self::Fuse => {
                 "The number was called more often than the fuse allows. Check the callback's chain, then reschedule or cancel the callback."
             }
             Self::Observed => "The agent only observes, so the callback was not dialed.",
-            Self::NumberUnread => {
+            Self::FromNumberUnavailable => {
                 "The provider did not return the number to dial from; the callback is retried in a minute."
             }
             Self::Refused => "The provider refused the dial. `outcome_message` has the provider's message.",
@@ -220,20 +220,20 @@ mod tests {
     }
 
     #[test]
-    fn whatever_keeps_a_callback_from_being_dialed_has_its_notice() {
+    fn every_hold_snooze_and_end_has_a_notice() {
         let line =
             |what: &str, notice: Option<ActivityNotice>| Some(format!("{what}: {}\n", notice?.as_str()));
         let held =
             HeldFor::ALL.into_iter().filter_map(|why| line(why.as_str(), ActivityNotice::of_hold(why)));
         let ended =
             State::ALL.into_iter().filter_map(|state| line(state.as_str(), ActivityNotice::of_end(state)));
-        let put_off = [
+        let snoozed = [
             line("in time", ActivityNotice::of_snooze(false, false)),
             line("missed, at once", ActivityNotice::of_snooze(true, false)),
             line("later", ActivityNotice::of_snooze(false, true)),
             line("missed, later", ActivityNotice::of_snooze(true, true)),
         ];
-        let all: String = held.chain(ended).chain(put_off.into_iter().flatten()).collect();
+        let all: String = held.chain(ended).chain(snoozed.into_iter().flatten()).collect();
         expect![[r#"
             agent_disabled: agent_disabled
             no_from_number: no_from_number

@@ -378,8 +378,8 @@ fn note_what_is_not_usual(input: &AfterCallInput<'_>, held: Option<HeldFor>, aft
 fn place_in_chain<'l>(input: &AfterCallInput<'_>, live: impl Iterator<Item = &'l ActiveCallback>) -> Place {
     let most = input.policy.max_attempts;
     match input.redial {
-        Some(redial) => Place::behind(redial.id, redial.chain, redial.attempts_used, most),
-        None => Place::among(live, most),
+        Some(redial) => Place::after(redial.id, redial.chain, redial.attempts_used, most),
+        None => Place::after_newest(live, most),
     }
 }
 

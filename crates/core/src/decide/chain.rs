@@ -18,9 +18,9 @@ pub(super) struct Place {
 impl Place {
     const NEW: Self = Self { continues: None, attempt: 1 };
 
-    /// After that callback, in its chain, if the chain has a dial left (I5). A request past the limit is fresh consent
-    /// and opens a new chain.
-    pub(super) const fn behind(
+    /// A place directly after callback `id` in its chain, if the chain has an attempt left (I5). Otherwise a new chain: a
+    /// request beyond the limit counts as new consent.
+    pub(super) const fn after(
         id: Id<Callback>,
         chain: Id<Chain>,
         attempts_used: u32,
@@ -33,12 +33,16 @@ impl Place {
         }
     }
 
-    /// After the person's newest waiting callback with a dial left, else after the newest other one.
-    pub(super) fn among<'l>(live: impl Iterator<Item = &'l ActiveCallback>, max_attempts: u32) -> Self {
+    /// A place after the person's newest waiting callback whose chain has an attempt left; if there is none, after the
+    /// newest other callback with one.
+    pub(super) fn after_newest<'l>(
+        live: impl Iterator<Item = &'l ActiveCallback>,
+        max_attempts: u32,
+    ) -> Self {
         let last = live
             .filter(|l| l.attempts_used < max_attempts)
             .max_by_key(|l| (l.state.is_waiting(), l.source_ended_at));
-        last.map_or(Self::NEW, |l| Self::behind(l.id, l.chain, l.attempts_used, max_attempts))
+        last.map_or(Self::NEW, |l| Self::after(l.id, l.chain, l.attempts_used, max_attempts))
     }
 
     pub(super) fn chain(self) -> Option<Id<Chain>> {

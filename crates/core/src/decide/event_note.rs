@@ -174,7 +174,7 @@ impl EventNote {
                 "The callback would have been due in quiet hours, so it was moved to their end."
             }
             Self::Country => {
-                "The number is in a country that is not among `allowed_countries`, so the callback is held until a person reschedules or forces it."
+                "The number's country is not in `allowed_countries`, so the callback is held until a person reschedules or forces it."
             }
             Self::Observed => {
                 "The agent only observes: the callback is recorded and shown, but will not be dialed. Set `observe` to false to have callbacks dialed."

@@ -164,7 +164,7 @@ pub struct Gate {
     /// The verdict.
     pub verdict: Verdict,
     /// The result as a sentence.
-    pub says: String,
+    pub message: String,
 }
 
 /// A gate as it is stored and shown.
@@ -194,7 +194,7 @@ impl From<Gate> for GateRecord {
             input: gate.input,
             verdict: gate.verdict.as_str().to_owned(),
             until,
-            message: gate.says,
+            message: gate.message,
         }
     }
 }
@@ -218,8 +218,8 @@ pub fn decision(gates: &[Gate]) -> Verdict {
     gates.iter().map(|gate| gate.verdict).find(|verdict| *verdict != Verdict::Pass).unwrap_or(Verdict::Pass)
 }
 
-fn gate(name: &'static str, input: impl Into<String>, verdict: Verdict, says: impl Into<String>) -> Gate {
-    Gate { name, input: input.into(), verdict, says: says.into() }
+fn gate(name: &'static str, input: impl Into<String>, verdict: Verdict, message: impl Into<String>) -> Gate {
+    Gate { name, input: input.into(), verdict, message: message.into() }
 }
 
 fn do_not_call(due: &Due<'_>) -> Gate {
@@ -354,17 +354,17 @@ fn quiet_time(due: &Due<'_>, now: Timestamp) -> Gate {
     let at = due.scheduled_for.max(now);
     let open = due.rules().first_moment(at);
     if open > at {
-        let says = "Quiet hours or days in the callee's time zone last until then.";
-        return gate("quiet_time", zone, Verdict::Wait(open), says);
+        let message = "Quiet hours or days in the callee's time zone last until then.";
+        return gate("quiet_time", zone, Verdict::Wait(open), message);
     }
-    let says = match due.requested_for.filter(|wanted| *wanted < due.scheduled_for) {
+    let message = match due.requested_for.filter(|wanted| *wanted < due.scheduled_for) {
         Some(wanted) => format!(
             "The callback was planned for {wanted} and was moved to {} because of quiet hours or days.",
             due.scheduled_for
         ),
-        None => "It is outside quiet hours and days in the callee's time zone.".to_owned(),
+        None => "The scheduled time is outside quiet hours and days in the callee's time zone.".to_owned(),
     };
-    gate("quiet_time", zone, Verdict::Pass, says)
+    gate("quiet_time", zone, Verdict::Pass, message)
 }
 
 /// The due callbacks that may be claimed together, in order. A callback whose claim failed before, possibly by crashing

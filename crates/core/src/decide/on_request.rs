@@ -1,4 +1,4 @@
-//! Schedules a callback through the API or from a page.
+//! Decides on a request to schedule a callback, from the API or the dashboard.
 //!
 //! Invariant: an API request replaces waiting retries and callbacks of other API requests. It replaces a callback that
 //! the callee requested only if it sets `replace`.
@@ -24,22 +24,22 @@ pub struct Request<'a> {
     pub person: &'a Person,
     /// The agent that would dial.
     pub agent: Id<id::Agent>,
-    /// Whether it may replace a callback that the callee requested.
+    /// Whether the request may replace a callback that the callee requested.
     pub replaces: bool,
-    /// The unresolved callback that a person forces, if any.
+    /// The unresolved callback that the request forces, if any.
     pub forces: Option<Forced>,
     /// The settings.
     pub policy: &'a Policy,
 }
 
-/// A callback that ended unresolved and that a person decided to dial again.
+/// A callback that ended unresolved and that an operator forces.
 #[derive(Debug, Clone, Copy)]
 pub struct Forced {
     /// The callback.
     pub id: Id<Callback>,
     /// Its chain.
     pub chain: Id<Chain>,
-    /// Dials that the chain has spent.
+    /// Attempts that the chain has used.
     pub attempts_used: u32,
     /// Why it was dialed.
     pub reason: RedialReason,
@@ -86,8 +86,8 @@ pub fn on_request(
     }
     let most = policy.max_attempts;
     let place = match forces {
-        Some(forced) => Place::behind(forced.id, forced.chain, forced.attempts_used, most),
-        None => Place::among(peers(), most),
+        Some(forced) => Place::after(forced.id, forced.chain, forced.attempts_used, most),
+        None => Place::after_newest(peers(), most),
     };
     let planned = CallbackPlan {
         chain: place.chain(),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_in_the_past_or_too_far_ahead_is_none() {
+    fn a_time_in_the_past_or_too_far_ahead_is_not_schedulable() {
         let now: Timestamp = "2026-11-23T17:00:00Z".parse().expect("a time");
         let check = |after: i64, speed, want| {
             assert_eq!(is_schedulable(plus(now, minutes(after)), now, speed), want, "{after} at {speed}");

@@ -49,7 +49,7 @@ pub struct WorkspaceSettings {
     pub user_requested_callback: bool,
     /// Whether numbers that were only spoken may be dialed.
     pub spoken_numbers: bool,
-    /// Call starts per second.
+    /// The maximum number of calls started per second.
     pub calls_per_second: f64,
     /// Whether a person has at most one waiting callback per workspace or per agent.
     #[serde(default)]
@@ -95,7 +95,7 @@ impl Countries {
     }
 }
 
-/// `{"start":"21:00","end":"09:00"}`, over midnight if the start is later.
+/// `{"start":"21:00","end":"09:00"}`; crosses midnight if `start` is later than `end`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QuietHours {

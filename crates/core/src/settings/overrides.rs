@@ -16,7 +16,7 @@ pub enum BadOverrides {
     #[error("The plan does not include {0}.")]
     Plan(&'static str),
     /// The setting exists only for workspaces so far.
-    #[error("`{0}` cannot be overridden yet")]
+    #[error("`{0}` cannot be overridden yet.")]
     NotYet(&'static str),
     /// A setting is invalid.
     #[error(transparent)]
@@ -69,7 +69,7 @@ impl Overrides {
     }
 
     /// Whether these overrides are still valid with other settings of their workspace.
-    pub fn fit(&self, settings: &WorkspaceSettings) -> Result<(), BadSettings> {
+    pub fn check_against(&self, settings: &WorkspaceSettings) -> Result<(), BadSettings> {
         settings.patched(&self.parts().0).map(|_| ())
     }
 

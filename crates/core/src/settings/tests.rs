@@ -255,10 +255,10 @@ fn an_agent_works_under_the_workspace_where_its_overrides_no_longer_fit() {
     assert_eq!(fits.over_retention(&Retention::default()).level, Level::Minimal);
     let odd = Overrides::stored(json!({"language": "xx", "retention": {"level": "xx"}}));
     assert_eq!(odd.over_settings(&workspace), workspace);
-    assert_eq!(fits.fit(&workspace), Ok(()));
+    assert_eq!(fits.check_against(&workspace), Ok(()));
     let later = Overrides::stored(json!({"quiet_hours": {"start": "18:00"}}));
-    assert_eq!(later.fit(&workspace), Ok(()));
+    assert_eq!(later.check_against(&workspace), Ok(()));
     let without = WorkspaceSettings { quiet_hours: None, ..workspace };
-    assert_eq!(later.fit(&without).map_err(|error| error.field), Err("quiet_hours.end".to_owned()));
+    assert_eq!(later.check_against(&without).map_err(|error| error.field), Err("quiet_hours.end".to_owned()));
     assert_eq!(odd.over_retention(&Retention::default()), Retention::default());
 }

@@ -17,7 +17,7 @@ const DAY_OPENS: Time = Time::constant(9, 0, 0, 0);
 /// The hours and days in which callbacks whose time was not requested are not dialed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quiet {
-    /// From the first time up to, not including, the second; over midnight if the first is later.
+    /// From the first time up to, not including, the second; crosses midnight if the first is later.
     pub hours: Option<(Time, Time)>,
     /// Whole days in the callee's calendar; each lasts until the next day opens.
     pub days: Vec<Weekday>,
@@ -79,13 +79,13 @@ impl Quiet {
     }
 }
 
-/// The first moment at which clocks in `zone` show this time on this day, or, if a clock change skips it, the moment of
-/// the change.
+/// The first instant at which clocks in `zone` show this time on this day, or, if a clock change skips it, the instant
+/// of the change.
 pub fn first_moment(day: Date, time: Time, zone: &TimeZone) -> Option<Timestamp> {
     let local = zone.to_ambiguous_zoned(day.to_datetime(time));
     match local.offset() {
         AmbiguousOffset::Gap { .. } => {
-            // The earlier interpretation lies before the change by as much as the time lies within the gap.
+            // `earlier()` returns an instant before the change, so the next transition is the change.
             let before = local.earlier().ok()?.timestamp();
             Some(zone.following(before).next().map_or(before, |change| change.timestamp()))
         }
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closing_time_that_the_clock_skips_moves_forward() {
+    fn an_end_of_quiet_hours_that_the_clock_skips_moves_forward() {
         let quiet = Quiet { hours: Some((time(22, 0, 0, 0), time(2, 30, 0, 0))), days: vec![] };
         let at: jiff::Zoned = "2027-03-28T01:00[Europe/Berlin]".parse().expect("a time");
         let open = quiet.next_open(at.timestamp(), &berlin()).to_zoned(berlin());

@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Batch, Cipher, Item, Why, items, wire::Client};
+use super::{Batch, Cipher, Item, UnwrapError, items, wire::Client};
 use crate::KeyError;
 use redialer_core::Secret;
 
@@ -24,7 +24,7 @@ const MAX_WAITING: usize = 4096;
 /// How long a caller waits for its value.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
 
-type Opened = Result<Secret<Vec<u8>>, Why>;
+type Opened = Result<Secret<Vec<u8>>, UnwrapError>;
 
 struct UnwrapRequest {
     wrapped: Vec<u8>,
@@ -44,7 +44,7 @@ impl Batches {
     }
 
     pub(super) async fn unwrap(&self, wrapped: &[u8], context: &[u8]) -> Opened {
-        let away = |why: &str| Why::Unavailable(why.to_owned());
+        let away = |why: &str| UnwrapError::Unavailable(why.to_owned());
         let (answer, answered) = oneshot::channel();
         let request = UnwrapRequest { wrapped: wrapped.to_vec(), context: context.to_vec(), answer };
         self.0.try_send(request).map_err(|_| away("too many requests are waiting for it"))?;
@@ -88,7 +88,7 @@ async fn answer(requests: Vec<UnwrapRequest>, client: &Client, path: &str) {
         requests.iter().map(|a| places[&(a.wrapped.as_slice(), a.context.as_slice())]).collect();
     for (request, place) in requests.into_iter().zip(places) {
         let opened = match &opened {
-            Ok(all) => all.get(place).cloned().unwrap_or(Err(Why::Sealed)),
+            Ok(all) => all.get(place).cloned().unwrap_or(Err(UnwrapError::Sealed)),
             Err(why) => Err(why.clone()),
         };
         let _gone = request.answer.send(opened);
@@ -96,7 +96,11 @@ async fn answer(requests: Vec<UnwrapRequest>, client: &Client, path: &str) {
 }
 
 /// Unwraps all values in one request.
-async fn unwrap_all(list: &[(&[u8], &[u8])], client: &Client, path: &str) -> Result<Vec<Opened>, Why> {
+async fn unwrap_all(
+    list: &[(&[u8], &[u8])],
+    client: &Client,
+    path: &str,
+) -> Result<Vec<Opened>, UnwrapError> {
     // A value that no transit engine made is left out, because it would fail the whole batch.
     let texts: Vec<Option<&str>> =
         list.iter().map(|(w, _)| super::version_of(w).and(std::str::from_utf8(w).ok())).collect();
@@ -108,30 +112,33 @@ async fn unwrap_all(list: &[(&[u8], &[u8])], client: &Client, path: &str) -> Res
         })
         .collect();
     if batch_input.is_empty() {
-        return Ok(list.iter().map(|_| Err(Why::Sealed)).collect());
+        return Ok(list.iter().map(|_| Err(UnwrapError::Sealed)).collect());
     }
     let sent = batch_input.len();
     let body = serde_json::to_vec(&Batch { batch_input }).unwrap_or_default();
     let answer = match client.send(path, &body).await {
         Ok(answer) => answer,
-        Err(KeyError::Unavailable(why)) => return Err(Why::Unavailable(why)),
-        Err(error) => return Err(Why::Unavailable(error.to_string())),
+        Err(KeyError::Unavailable(why)) => return Err(UnwrapError::Unavailable(why)),
+        Err(error) => return Err(UnwrapError::Unavailable(error.to_string())),
     };
-    let items = items(&answer).map_err(Why::Unavailable)?;
+    let items = items(&answer).map_err(UnwrapError::Unavailable)?;
     if items.len() != sent {
-        return Err(Why::Unavailable("its response does not match the request".to_owned()));
+        return Err(UnwrapError::Unavailable("its response does not match the request".to_owned()));
     }
     let mut items = items.into_iter();
-    Ok(texts.iter().map(|text| text.and_then(|_| items.next()).map_or(Err(Why::Sealed), opened)).collect())
+    Ok(texts
+        .iter()
+        .map(|text| text.and_then(|_| items.next()).map_or(Err(UnwrapError::Sealed), opened))
+        .collect())
 }
 
 fn opened(item: Item<'_>) -> Opened {
     match item {
         Item { plaintext: Some(text), error: None, .. } => {
-            BASE64.decode(text).map(Secret::new).map_err(|_| Why::Sealed)
+            BASE64.decode(text).map(Secret::new).map_err(|_| UnwrapError::Sealed)
         }
-        Item { error: Some(error), .. } if is_its_own(&error) => Err(Why::Sealed),
-        Item { error, .. } => Err(Why::Unavailable(error.unwrap_or_default())),
+        Item { error: Some(error), .. } if is_its_own(&error) => Err(UnwrapError::Sealed),
+        Item { error, .. } => Err(UnwrapError::Unavailable(error.unwrap_or_default())),
     }
 }
 

@@ -1,7 +1,8 @@
 //! A transit engine of Vault or OpenBao: it wraps and unwraps, and never reveals its key.
 //!
 //! Invariants (I23): TLS, except on loopback. The context is sent as associated data, so that a key wrapped for one
-//! tenant does not unwrap as another's. Every failure that is not specific to the wrapped value is "unavailable".
+//! tenant does not unwrap as another's. Every failure that is not specific to the wrapped value is reported as
+//! [`KeyError::Unavailable`].
 //! Required permissions: `docs/vault-policy.hcl`.
 //! Absent on purpose: the vendor's client, which keeps keys in plain strings, and any way to rotate the transit key.
 
@@ -67,16 +68,16 @@ struct Item<'a> {
 
 /// Why a value could not be unwrapped; cloned for every caller that requested it.
 #[derive(Debug, Clone)]
-enum Why {
+enum UnwrapError {
     Sealed,
     Unavailable(String),
 }
 
-impl From<Why> for KeyError {
-    fn from(why: Why) -> Self {
+impl From<UnwrapError> for KeyError {
+    fn from(why: UnwrapError) -> Self {
         match why {
-            Why::Sealed => Self::Sealed,
-            Why::Unavailable(why) => Self::Unavailable(why),
+            UnwrapError::Sealed => Self::Sealed,
+            UnwrapError::Unavailable(why) => Self::Unavailable(why),
         }
     }
 }
@@ -105,7 +106,7 @@ impl Transit {
         match items.first() {
             Some(Item { ciphertext: Some(text), .. }) => Ok(text.as_bytes().to_vec()),
             Some(Item { error: Some(error), .. }) => Err(KeyError::Unavailable(error.clone())),
-            _ => Err(KeyError::Unavailable("its response contains no ciphertext".to_owned())),
+            _ => Err(KeyError::Unavailable("the response contains no ciphertext".to_owned())),
         }
     }
 
@@ -116,8 +117,8 @@ impl Transit {
 
 /// The results in an answer, or its error messages.
 fn items(answer: &wire::Response) -> Result<Vec<Item<'_>>, String> {
-    let parsed: Answer<'_> =
-        serde_json::from_slice(&answer.body).map_err(|_| format!("HTTP {}, unreadable", answer.status))?;
+    let parsed: Answer<'_> = serde_json::from_slice(&answer.body)
+        .map_err(|_| format!("HTTP {}: the response body could not be parsed", answer.status))?;
     match parsed.data {
         Some(results) if !results.batch_results.is_empty() => Ok(results.batch_results),
         _ => Err(format!("HTTP {}: {}", answer.status, parsed.errors.join("; "))),

@@ -162,7 +162,7 @@ impl Acting<'_> {
     ) -> Result<(), Refusal> {
         let newest = (Timestamp::MAX, Id::from_uuid(Uuid::max()));
         for agent in self.store.agents(Some(workspace), newest, i64::MAX).await? {
-            agent.overrides.fit(settings).map_err(|error| {
+            agent.overrides.check_against(settings).map_err(|error| {
                 let why = format!("does not fit the `overrides` of agent {}: {}", agent.id, error.problem);
                 Refusal::invalid(format!("defaults.{}", error.field), why)
             })?;

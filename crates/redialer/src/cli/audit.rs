@@ -1,7 +1,7 @@
 //! `redialer audit verify`: verifies every tenant's audit log.
 
 use clap::Subcommand;
-use redialer_store::{Checked, KeyError, StoreError};
+use redialer_store::{AuditCheck, KeyError, StoreError};
 
 use crate::{
     cli::{database, say},
@@ -21,11 +21,11 @@ impl Audit {
         let mut broken = 0;
         for tenant in store.tenants().await? {
             let result = match store.for_tenant(tenant.id).check_audit().await {
-                Ok(Checked::Whole(n)) => format!("intact, {n} events"),
-                Ok(Checked::Broken(seq)) => {
+                Ok(AuditCheck::Intact(n)) => format!("intact, {n} events"),
+                Ok(AuditCheck::Broken(seq)) => {
                     format!("BROKEN: event {seq} is missing or was changed")
                 }
-                Ok(Checked::Cut(seq)) => format!("BROKEN: the events after {seq} were cut off"),
+                Ok(AuditCheck::Truncated(seq)) => format!("BROKEN: the events after {seq} were cut off"),
                 Err(StoreError::Key(KeyError::Destroyed)) => {
                     "not verified, because the tenant's key was destroyed".to_owned()
                 }

@@ -205,7 +205,7 @@ impl Running {
             ),
         }
         if self.store.is_shared()
-            && let Err(error) = self.store.drop_leases(&self.app.replica).await
+            && let Err(error) = self.store.release_leases(&self.app.replica).await
         {
             tracing::warn!(%error, "bucket leases could not be released; they expire by themselves");
         }

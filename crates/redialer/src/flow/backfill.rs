@@ -12,11 +12,11 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use redialer_core::{
     Id, Secret, Timestamp,
     agent::Channel,
-    decide::{self, RestoreSweep},
+    decide::{self, RestoreBackfill},
     id,
     permission::Permission,
     time::{minutes, plus},
-    timing::SWEEP_EVERY_MINUTES,
+    timing::BACKFILL_EVERY_MINUTES,
 };
 use redialer_providers::{CallQuery, Page, ReadError, ReadFailure, Record};
 use redialer_store::{BackfillRow, MissingAnalysis, RestoreGeneration, StoreError, WorkspaceRow};
@@ -50,7 +50,7 @@ pub async fn round(app: &Arc<App>) -> Result<(), StoreError> {
     let restore_generation = app.store.restore_generation().await?;
     for range in app.ranges() {
         let now = app.clock.now();
-        let next_at = plus(now, minutes(SWEEP_EVERY_MINUTES));
+        let next_at = plus(now, minutes(BACKFILL_EVERY_MINUTES));
         for row in app.store.due_backfills(range, now, next_at, MAX_WORKSPACES).await? {
             if let Err(error) = workspace(app, &row, restore_generation).await {
                 tracing::warn!(workspace.id = %row.id, %error, "the backfill of workspace {} failed; it is retried in a minute", row.id);
@@ -146,13 +146,13 @@ async fn enter_restore_generation(
     restore_generation: RestoreGeneration,
     began: Timestamp,
 ) -> Result<(), StoreError> {
-    match decide::after_restore_sweep(restore_generation.began_at, row.backfilled_once_at, began) {
-        RestoreSweep::TooEarly { again_at } => app.store.backfill_soon(row.id, again_at).await,
-        RestoreSweep::First { again_at } => {
+    match decide::after_restore_backfill(restore_generation.began_at, row.backfilled_once_at, began) {
+        RestoreBackfill::TooEarly { again_at } => app.store.backfill_soon(row.id, again_at).await,
+        RestoreBackfill::First { again_at } => {
             app.store.record_first_backfill(row.id, began).await?;
             app.store.backfill_soon(row.id, again_at).await
         }
-        RestoreSweep::Last => {
+        RestoreBackfill::Last => {
             tracing::info!(workspace.id = %row.id, "workspace {} was compared with the provider's records after the restore; dialing resumes", row.id);
             app.store.enter_restore_generation(row.id, restore_generation.restore_generation).await
         }
@@ -189,7 +189,8 @@ impl<'a> Sweep<'a> {
             let Page { calls, next } = provider.calls(&self.api_key, *channel, page.as_deref()).await?;
             let missing = &self.workspace.missing_permissions;
             account::read_succeeded(self.app, self.row.id, missing, Permission::History).await;
-            let swept_page = decide::sweep_page(&calls, progress.since, |agent| self.agents.contains(agent));
+            let swept_page =
+                decide::select_calls(&calls, progress.since, |agent| self.agents.contains(agent));
             let unprocessed = self.app.store.unprocessed_calls(self.row, &swept_page.within).await?;
             progress.unprocessed.extend(unprocessed.into_iter().map(|id| (*channel, id)));
             match next.filter(|_| !swept_page.is_last) {

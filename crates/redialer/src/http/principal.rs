@@ -64,7 +64,7 @@ impl Caller {
         let Some(first) = targets.first() else { return Ok(()) };
         let act = AuditEvent::new("pii.reveal", self.principal.workspace, first)
             .after(json!({"what": what, "of": targets}));
-        Ok(self.store.note(act, app.clock.now()).await?)
+        Ok(self.store.record_audit_event(act, app.clock.now()).await?)
     }
 }
 

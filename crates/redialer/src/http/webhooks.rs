@@ -86,12 +86,12 @@ async fn accept(
         }
         signed if agent.is_some_and(|agent| !agent.enabled) => {
             drop(signed);
-            app.rejected_webhooks.count(&target, ActivityNotice::AgentOff);
+            app.rejected_webhooks.count(&target, ActivityNotice::DisabledAgentWebhook);
             let why = "The agent is disabled.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "agent_disabled", why));
         }
         _ if !context.accepts_webhooks_of(target.agent, app.store.limits_of(context.plan)) => {
-            app.rejected_webhooks.count(&target, ActivityNotice::PastTheCap);
+            app.rejected_webhooks.count(&target, ActivityNotice::PlanLimit);
             let why = "The plan allows fewer enabled agents. Disable other agents, or change the plan.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "plan_limit", why));
         }

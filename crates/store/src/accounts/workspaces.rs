@@ -6,7 +6,7 @@ use redialer_core::{
     settings::{Retention, WorkspaceSettings},
     tenant::Plans,
     time::{minutes, plus},
-    timing::{SWEEP_EVERY_MINUTES, SYNC_EVERY_MINUTES},
+    timing::{BACKFILL_EVERY_MINUTES, SYNC_EVERY_MINUTES},
     workspace::{Pause, ProviderName},
 };
 use serde_json::{Value, json};
@@ -205,7 +205,7 @@ impl TenantStore {
                 settings,
                 retention,
                 now,
-                plus(now, minutes(SWEEP_EVERY_MINUTES)),
+                plus(now, minutes(BACKFILL_EVERY_MINUTES)),
                 plus(now, minutes(SYNC_EVERY_MINUTES)),
                 new.account
             ],

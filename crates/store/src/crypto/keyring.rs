@@ -105,7 +105,7 @@ impl Store {
 
 /// Removes the keys from a backup, including their traces in its pages.
 pub fn strip_keys(backup: &Path) -> Result<(), BackupError> {
-    let made = SqliteConn::open(backup, Mode::Beside)?;
+    let made = SqliteConn::open(backup, Mode::OtherFile)?;
     for sql in [
         "pragma secure_delete = on",
         "update tenants set wrapped_key = x'', alternate_wrapped_key = case when alternate_version is null then null else x'' end",

@@ -42,7 +42,7 @@ pub(crate) enum Mode {
     /// Only reads an existing file.
     Read,
     /// Reads and writes a file other than the database, such as a backup, without changing its journal mode.
-    Beside,
+    OtherFile,
 }
 
 /// A connection to a SQLite file.
@@ -63,7 +63,7 @@ impl SqliteConn {
     pub(crate) fn open(file: &Path, mode: Mode) -> Result<Self, sqlx::Error> {
         blocking(|| {
             let flags = match mode {
-                Mode::Write | Mode::Beside => {
+                Mode::Write | Mode::OtherFile => {
                     OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
                 }
                 Mode::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,

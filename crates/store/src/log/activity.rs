@@ -1,7 +1,7 @@
 //! The activity feed: webhooks and their decisions, dials and their results, and notices.
 //!
-//! Invariant: the happy path writes nothing extra, because webhooks and dials have rows of their own. Rejected requests
-//! are counted, so that bad traffic cannot fill the table. Absent on purpose: personal data.
+//! Invariant: the happy path writes nothing extra, because webhooks and dials have rows of their own. Repeated
+//! rejections share one row with a count, so that bad traffic cannot fill the table. Absent on purpose: personal data.
 
 use redialer_core::{
     Id, Timestamp,
@@ -20,9 +20,9 @@ use crate::{
 pub enum ActivityKind {
     /// A webhook and its decision.
     Webhook,
-    /// A try at the provider and its result.
+    /// A dispatch and its result.
     Dial,
-    /// A rejected webhook, or a postponed dial.
+    /// A rejected webhook, or a dial that was delayed or dropped.
     Notice,
 }
 
@@ -41,7 +41,7 @@ pub struct ActivityRow {
     pub event: String,
     /// The provider's id of the call.
     pub call_id: Option<String>,
-    /// For a webhook `pending`, `done` or `quarantined`; for a dial as in `DispatchRow`; for a notice `recorded`.
+    /// For a webhook `pending`, `done` or `quarantined` (set aside); for a dial as in `DispatchRow`; for a notice `recorded`.
     pub state: String,
     /// The codes of its notes, separated by spaces.
     pub notes: String,
@@ -51,8 +51,8 @@ pub struct ActivityRow {
     pub attempt: Option<i64>,
     /// How a dial ended.
     pub outcome: Option<String>,
-    /// How often it happened since the previous such line.
-    pub n: i64,
+    /// The number of occurrences since the previous line of this kind.
+    pub count: i64,
     /// When it happened.
     pub at: Timestamp,
 }
@@ -90,7 +90,7 @@ impl ActivityRow {
             callback: row.get::<Option<Uuid>>("callback_id")?.map(Id::from_uuid),
             attempt: row.get("attempt")?,
             outcome: row.get("outcome")?,
-            n: row.get("n")?,
+            count: row.get("n")?,
             at: at(row.get("at")?),
         })
     }

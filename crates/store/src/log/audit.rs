@@ -2,9 +2,9 @@
 //!
 //! Invariants (I26): the rows of a tenant are numbered without gaps. The MAC of a row covers the row and the previous
 //! row's MAC, under the tenant's key, which only the key-encryption key can unwrap. A head row holds the number and the
-//! MAC of the last row. A changed or missing row is therefore detected, and so are rows that are cut off the end while
-//! the head row stays ([`TenantStore::check_audit`]). A log that is restored together with its head row, as from an
-//! older backup, is detectable only by its lower number of events; record that number externally.
+//! MAC of the last row. A changed or missing row is therefore detected, and so is a truncated tail if the head row is
+//! intact ([`TenantStore::check_audit`]). If the log and its head row are rolled back together, for example by an older
+//! backup, only the lower number of events shows it; record that number outside the database.
 //! Absent on purpose: any way to change or delete a row, and personal data in a row.
 
 use std::{fmt::Display, sync::Arc};
@@ -96,13 +96,13 @@ pub struct AuditFilter {
 
 /// The result of checking an audit log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Checked {
+pub enum AuditCheck {
     /// The log is complete, with this number of rows.
-    Whole(i64),
+    Intact(i64),
     /// This row is missing or was changed.
     Broken(i64),
     /// Rows after this one were cut off.
-    Cut(i64),
+    Truncated(i64),
 }
 
 macro_rules! columns {
@@ -132,7 +132,7 @@ impl AuditRow {
     }
 
     /// The MAC over all fields. Each field is prefixed with its length; an absent field differs from an empty one.
-    fn seal(&self, key: &TenantKey, last: &[u8]) -> [u8; 32] {
+    fn mac_over(&self, key: &TenantKey, last: &[u8]) -> [u8; 32] {
         let mut text = Vec::with_capacity(512);
         let mut put = |part: Option<&[u8]>| match part {
             Some(part) => {
@@ -192,7 +192,7 @@ impl AuditWriter {
             address: self.actor.address.map(|a| a.to_string()),
             mac: Vec::new(),
         };
-        row.mac = row.seal(&self.key, &head.get::<Vec<u8>>("mac")?).to_vec();
+        row.mac = row.mac_over(&self.key, &head.get::<Vec<u8>>("mac")?).to_vec();
         let values = args![
             bucket,
             self.tenant,
@@ -225,14 +225,14 @@ impl TenantStore {
     }
 
     /// Writes an event for an action that changes nothing else, such as showing personal data.
-    pub async fn note(&self, act: AuditEvent, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn record_audit_event(&self, act: AuditEvent, now: Timestamp) -> Result<(), StoreError> {
         let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         audit_writer.write(&mut tx, act, now).await?;
         tx.commit().await
     }
 
-    /// A page of the audit log, newest first, before that number.
+    /// A page of the audit log, newest first, of events numbered below `before`.
     pub async fn audit_events(
         &self,
         filter: &AuditFilter,
@@ -262,32 +262,32 @@ impl TenantStore {
     }
 
     /// Checks the whole log.
-    pub async fn check_audit(&self) -> Result<Checked, StoreError> {
+    pub async fn check_audit(&self) -> Result<AuditCheck, StoreError> {
         const ROWS: &str =
             columns!("where bucket = $1 and tenant_id = $2 and seq > $3 order by seq limit $4");
         const HEAD: &str = "select seq, mac from audit_heads where bucket = $1 and tenant_id = $2";
         let (bucket, key) = (bucket_of(self.tenant), self.tenant_key().await?);
         let head = self.db().read_one(HEAD, args![bucket, self.tenant]).await?;
-        let Some(head) = head else { return Ok(Checked::Whole(0)) };
+        let Some(head) = head else { return Ok(AuditCheck::Intact(0)) };
         let (end, end_mac): (i64, Vec<u8>) = (head.get("seq")?, head.get("mac")?);
         let (mut seq, mut last) = (0, Vec::new());
         while seq < end {
             let rows = self.db().read(ROWS, args![bucket, self.tenant, seq, AT_ONCE]).await?;
             if rows.is_empty() {
-                return Ok(Checked::Cut(seq));
+                return Ok(AuditCheck::Truncated(seq));
             }
             for row in rows.iter().map(AuditRow::from_row) {
                 let row = row?;
                 seq += 1;
-                if row.seq != seq || row.seal(&key, &last).as_slice() != row.mac {
-                    return Ok(Checked::Broken(seq));
+                if row.seq != seq || row.mac_over(&key, &last).as_slice() != row.mac {
+                    return Ok(AuditCheck::Broken(seq));
                 }
                 if seq == end && row.mac != end_mac {
-                    return Ok(Checked::Broken(seq));
+                    return Ok(AuditCheck::Broken(seq));
                 }
                 last = row.mac;
             }
         }
-        Ok(Checked::Whole(seq))
+        Ok(AuditCheck::Intact(seq))
     }
 }

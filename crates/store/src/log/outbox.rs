@@ -57,7 +57,7 @@ pub(crate) async fn write(tx: &mut Tx, events: &[CallbackEvent], now: Timestamp)
 }
 
 impl Store {
-    /// Deletes outbox rows from before that time, a few hundred at a time; returns how many.
+    /// Deletes up to 500 outbox rows older than `before`; returns the number deleted.
     pub async fn prune_outbox(&self, before: Timestamp) -> Result<u64, StoreError> {
         const SQL: &str = "delete from callback_events where at < $1 and (bucket, workspace_id, id) in
                  (select bucket, workspace_id, id from callback_events where at < $1 order by at limit 500)";

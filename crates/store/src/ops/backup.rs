@@ -1,7 +1,7 @@
 //! Backups: one portable file, independent of the engine.
 //!
-//! Invariants: a backup is a SQLite database of this schema as of one point in time, made while a server runs.
-//! Sealed values stay sealed, so it is useless without the key. A restore needs an empty database and begins a new
+//! Invariants: a backup is a SQLite database with this schema. It holds the state at one point in time and can be
+//! made while a server runs. Sealed values stay sealed, so it is useless without the key. A restore needs an empty database and begins a new
 //! restore generation: nothing is dialed before the provider's records have been read (I31).
 
 use std::{
@@ -23,7 +23,7 @@ use crate::{
         values::{Args, Value},
     },
     ops::{
-        restore::{FORGET_THE_TIME_BEFORE, NEW_GENERATION},
+        restore::{NEW_GENERATION, RESET_AFTER_RESTORE},
         table_copy::{copy_in, copy_out},
     },
 };
@@ -43,21 +43,22 @@ impl Store {
                 self.db.run("vacuum into $1", args![name]).await?;
             }
             Some(mut from) => {
-                let mut to = SqliteConn::open(file, Mode::Beside)?;
+                let mut to = SqliteConn::open(file, Mode::OtherFile)?;
                 migrate_sqlite(&mut to)?;
                 copy_out(&mut from, &mut to).await?;
                 to.close()?;
             }
         }
-        let mut made = SqliteConn::open(file, Mode::Beside)?;
+        let mut made = SqliteConn::open(file, Mode::OtherFile)?;
         made.run(MARK, args![now.as_millisecond().to_string().into_bytes()], |_| ())?;
         made.close()?;
         fs::File::open(file)?.sync_all()?;
         Ok(())
     }
 
-    /// Restores a backup into this database, which must be empty, and begins a new generation. A backup without keys gets
-    /// those of a keyring. Returns the number of tenants that have no key in it: they were destroyed since the backup.
+    /// Restores a backup into this database, which must be empty, and begins a new restore generation. Keys that the
+    /// backup lacks are read from `keyring`. Returns the number of tenants without a key in the keyring: they were
+    /// destroyed after the backup.
     pub async fn restore_rows(
         &self,
         file: &Path,
@@ -83,8 +84,8 @@ impl Store {
     }
 }
 
-/// Restores a backup as a new embedded database, whose file must not exist, and begins a new generation. Otherwise the
-/// same as [`Store::restore_rows`].
+/// Restores a backup as a new embedded database, whose file must not exist, and begins a new restore generation.
+/// Otherwise the same as [`Store::restore_rows`].
 pub async fn restore_file(
     file: &Path,
     database: &Path,
@@ -94,52 +95,52 @@ pub async fn restore_file(
 ) -> Result<usize, BackupError> {
     let backup_at = backup_time(file)?;
     // SQLite would apply a leftover journal to the restored file.
-    for there in [database.to_owned(), with_suffix(database, "-wal")] {
-        if there.exists() {
-            return Err(BackupError::Exists(there.display().to_string()));
+    for existing in [database.to_owned(), with_suffix(database, "-wal")] {
+        if existing.exists() {
+            return Err(BackupError::Exists(existing.display().to_string()));
         }
     }
-    // The copy gets its final name only once it is complete, has its keys and its new generation.
-    let part = database.with_extension("restoring");
-    remove_journals(&part)?;
-    let lost = complete(file, &part, kek, keyring, (rng, backup_at, now)).await;
-    remove_journals(&part)?;
-    if lost.is_err() && part.exists() {
-        fs::remove_file(&part)?;
+    // The copy gets its final name only once it is complete, has its keys and its new restore generation.
+    let partial_file = database.with_extension("restoring");
+    remove_journals(&partial_file)?;
+    let lost = build_restored_file(file, &partial_file, kek, keyring, (rng, backup_at, now)).await;
+    remove_journals(&partial_file)?;
+    if lost.is_err() && partial_file.exists() {
+        fs::remove_file(&partial_file)?;
     }
     let lost = lost?;
-    fs::rename(part, database)?;
+    fs::rename(partial_file, database)?;
     Ok(lost)
 }
 
-/// Copies a backup, and gives the copy this version's tables, its keys and a new generation. Returns the number of
+/// Copies a backup, and gives the copy this version's tables, its keys and a new restore generation. Returns the number of
 /// tenants that have no key.
-async fn complete(
+async fn build_restored_file(
     file: &Path,
-    part: &Path,
+    partial_file: &Path,
     kek: Kek,
     keyring: Option<&Keyring>,
     (rng, backup_at, real_now): (&Rng, Timestamp, Timestamp),
 ) -> Result<usize, BackupError> {
-    fs::copy(file, part)?;
+    fs::copy(file, partial_file)?;
     // The copy has the backup's file mode, which may let others read it.
     #[cfg(unix)]
-    fs::set_permissions(part, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    migrate_file(part)?;
-    let now = virtual_time(part, real_now)?;
-    let missing = keys_of(part, keyring)?.ok_or_else(|| no_keys(file))?;
-    put_keys(part, &missing, now)?;
-    let store = Store::sqlite(part, kek).await?;
+    fs::set_permissions(partial_file, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    migrate_file(partial_file)?;
+    let now = virtual_time(partial_file, real_now)?;
+    let missing = keys_of(partial_file, keyring)?.ok_or_else(|| no_keys(file))?;
+    put_keys(partial_file, &missing, now)?;
+    let store = Store::sqlite(partial_file, kek).await?;
     store.migrate(rng).await?;
     store.begin_restore_generation(backup_at, now).await?;
     store.checkpoint().await?;
     store.close().await;
-    fs::File::open(part)?.sync_all()?;
+    fs::File::open(partial_file)?.sync_all()?;
     Ok(missing.lost.len())
 }
 
 fn migrate_file(file: &Path) -> Result<(), BackupError> {
-    let mut to = SqliteConn::open(file, Mode::Beside)?;
+    let mut to = SqliteConn::open(file, Mode::OtherFile)?;
     migrate_sqlite(&mut to)?;
     Ok(to.close()?)
 }
@@ -223,7 +224,7 @@ fn put_keys(copy: &Path, missing: &MissingKeys, now: Timestamp) -> Result<(), Ba
     if missing.keys.is_empty() && missing.lost.is_empty() {
         return Ok(());
     }
-    let mut to = SqliteConn::open(copy, Mode::Beside)?;
+    let mut to = SqliteConn::open(copy, Mode::OtherFile)?;
     for (tenant, own, other) in &missing.keys {
         let values = vec![Value::Uuid(Some(*tenant)), own.as_slice().into(), other.clone().into()];
         to.run(&PUT_KEY.replace('$', "?"), Args(values), |_| ())?;
@@ -274,8 +275,8 @@ fn virtual_time(file: &Path, real_now: Timestamp) -> Result<Timestamp, BackupErr
     Ok(virtual_now.map_or(real_now, |now| now.max(real_now)))
 }
 
-/// Writes every row, the keys and the new generation in one transaction, because rows without the generation would be
-/// dialed at once.
+/// Writes every row, the keys and the new restore generation in one transaction, because rows without the generation
+/// would be dialed at once.
 async fn restore(
     from: SqliteConn,
     to: &mut PgConnection,
@@ -292,7 +293,7 @@ async fn restore(
     }
     let new = sqlx::query(NEW_GENERATION).bind(backup_at.as_millisecond()).bind(now.as_millisecond());
     new.execute(&mut *tx).await?;
-    for sql in FORGET_THE_TIME_BEFORE {
+    for sql in RESET_AFTER_RESTORE {
         sqlx::query(sql).execute(&mut *tx).await?;
     }
     Ok(tx.commit().await?)

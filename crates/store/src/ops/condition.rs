@@ -42,7 +42,7 @@ impl Condition {
             return Ok(Self { known, ..Self::default() });
         }
         // A read-only connection would leave the log's files behind if it is the last one.
-        let mut db = SqliteConn::open(file, Mode::Beside)?;
+        let mut db = SqliteConn::open(file, Mode::OtherFile)?;
         let mut n = |sql| -> Result<i64, sqlx::Error> {
             db.rows(sql, Args::default())?.first().map_or(Ok(0), |row| row.get("n"))
         };

@@ -29,6 +29,7 @@ impl Buckets {
     }
 }
 
+/// Buckets are leased in this many slots of [`WIDTH`] consecutive buckets.
 const SLOTS: i64 = 64;
 const WIDTH: i64 = BUCKETS / SLOTS;
 
@@ -39,18 +40,18 @@ impl Store {
     /// `real_ms` is the database's clock; leases run in real time, independent of the virtual clock.
     pub async fn hold_leases(&self, owner: &str, real_ms: i64, until_ms: i64) -> Result<Buckets, StoreError> {
         const BEAT: &str = "insert into replicas (name, until_ms) values ($1, $2) on conflict (name) do update set until_ms = $2";
-        const SWEEP: &str = "delete from replicas where until_ms < $1";
+        const FORGET_EXPIRED: &str = "delete from replicas where until_ms < $1";
         const LIVE: &str = "select count(*) as n from replicas";
         const SEED: &str = "insert into leases (slot, owner, epoch, until_ms) values ($1, null, 0, 0)
              on conflict (slot) do nothing";
         const RENEW: &str = "update leases set until_ms = $3 where owner = $1 and until_ms >= $2";
         const LIST: &str = "select slot, owner, until_ms from leases order by slot";
-        const TAKE: &str = "update leases set owner = $2, epoch = epoch + 1, until_ms = $4
+        const ACQUIRE: &str = "update leases set owner = $2, epoch = epoch + 1, until_ms = $4
              where slot = $1 and (owner is null or owner = $2 or until_ms < $3)";
-        const GIVE: &str = "update leases set owner = null, until_ms = 0 where slot = $1 and owner = $2";
+        const RELEASE: &str = "update leases set owner = null, until_ms = 0 where slot = $1 and owner = $2";
         let mut tx = self.db.begin().await?;
         tx.execute(BEAT, args![owner, until_ms]).await?;
-        tx.execute(SWEEP, args![real_ms]).await?;
+        tx.execute(FORGET_EXPIRED, args![real_ms]).await?;
         let live: i64 = tx.fetch_one(LIVE, args![]).await?.ok_or(StoreError::Corrupt("count"))?.get("n")?;
         tx.execute(RENEW, args![owner, real_ms, until_ms]).await?;
         let mut rows = tx.fetch(LIST, args![]).await?;
@@ -71,24 +72,24 @@ impl Store {
         }
         let share = (SLOTS as usize).div_ceil(usize::try_from(live).unwrap_or(1).max(1));
         for slot in free.into_iter().take(share.saturating_sub(own.len())) {
-            if tx.execute(TAKE, args![slot, owner, real_ms, until_ms]).await? == 1 {
+            if tx.execute(ACQUIRE, args![slot, owner, real_ms, until_ms]).await? == 1 {
                 own.push(slot);
             }
         }
         for slot in own.split_off(share.min(own.len())) {
-            tx.execute(GIVE, args![slot, owner]).await?;
+            tx.execute(RELEASE, args![slot, owner]).await?;
         }
         tx.commit().await?;
         Ok(Buckets::of_slots(own))
     }
 
-    /// Releases every slot at once, so that other replicas can take them.
-    pub async fn drop_leases(&self, owner: &str) -> Result<(), StoreError> {
-        const GIVE: &str = "update leases set owner = null, until_ms = 0 where owner = $1";
-        const GO: &str = "delete from replicas where name = $1";
+    /// Releases all slots of this replica, so that others can take them.
+    pub async fn release_leases(&self, owner: &str) -> Result<(), StoreError> {
+        const RELEASE: &str = "update leases set owner = null, until_ms = 0 where owner = $1";
+        const DELETE_REPLICA: &str = "delete from replicas where name = $1";
         let mut tx = self.db.begin().await?;
-        tx.execute(GIVE, args![owner]).await?;
-        tx.execute(GO, args![owner]).await?;
+        tx.execute(RELEASE, args![owner]).await?;
+        tx.execute(DELETE_REPLICA, args![owner]).await?;
         tx.commit().await
     }
 }
@@ -98,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neighbouring_slots_join() {
+    fn adjacent_slots_merge() {
         assert_eq!(Buckets::of_slots((0..SLOTS).collect()), Buckets::all());
         assert_eq!(Buckets::of_slots(vec![2, 0, 1, 5]).0, [(0, 3 * WIDTH - 1), (5 * WIDTH, 6 * WIDTH - 1)]);
     }

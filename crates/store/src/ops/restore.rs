@@ -48,7 +48,7 @@ pub struct LostDispatch<'a> {
 pub(crate) const NEW_GENERATION: &str = "insert into restore_generations (generation, backup_at, began_at)
      select coalesce(max(generation), 0) + 1, $1, $2 from restore_generations";
 /// Every workspace is due for a backfill; earlier claims and leases are void.
-pub(crate) const FORGET_THE_TIME_BEFORE: [&str; 3] = [
+pub(crate) const RESET_AFTER_RESTORE: [&str; 3] = [
     "update workspaces set backfill_at = 0, backfilled_once_at = null",
     "update leases set owner = null, until_ms = 0",
     "delete from replicas",
@@ -75,7 +75,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
         tx.execute(NEW_GENERATION, args![backup_at, now]).await?;
-        for sql in FORGET_THE_TIME_BEFORE {
+        for sql in RESET_AFTER_RESTORE {
             tx.execute(sql, args![]).await?;
         }
         tx.commit().await

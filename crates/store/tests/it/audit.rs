@@ -1,7 +1,7 @@
 //! The audit log, and what a deleted workspace leaves behind.
 
 use redialer_core::{Id, time::minutes, time::plus};
-use redialer_store::{Actor, AuditFilter, Checked};
+use redialer_store::{Actor, AuditCheck, AuditFilter};
 
 use crate::{
     engines::{Engine, each},
@@ -17,20 +17,20 @@ async fn tamper(engine: &Engine, sql: &str) {
 #[tokio::test]
 async fn a_changed_removed_or_truncated_entry_is_detected() {
     for (sql, found) in [
-        ("update audit set actor = 'another' where seq = 3", Checked::Broken(3)),
-        ("update audit set after = '{}' where seq = 2", Checked::Broken(2)),
-        ("update audit set at = at + 1 where seq = 1", Checked::Broken(1)),
-        ("update audit set request_id = '' where seq = 2", Checked::Broken(2)),
-        ("delete from audit where seq = 2", Checked::Broken(2)),
-        ("delete from audit where seq > 3", Checked::Cut(3)),
-        ("delete from audit", Checked::Cut(0)),
+        ("update audit set actor = 'another' where seq = 3", AuditCheck::Broken(3)),
+        ("update audit set after = '{}' where seq = 2", AuditCheck::Broken(2)),
+        ("update audit set at = at + 1 where seq = 1", AuditCheck::Broken(1)),
+        ("update audit set request_id = '' where seq = 2", AuditCheck::Broken(2)),
+        ("delete from audit where seq = 2", AuditCheck::Broken(2)),
+        ("delete from audit where seq > 3", AuditCheck::Truncated(3)),
+        ("delete from audit", AuditCheck::Truncated(0)),
     ] {
         for engine in each().await {
             let world = World::new(&engine.store, 1).await;
             let of = world.tenant_store().by(Actor { name: "key_1".to_owned(), ..Actor::program() });
             world.switch(&of, false, 1).await;
             let whole = of.check_audit().await.expect("read");
-            assert!(matches!(whole, Checked::Whole(n) if n >= 4), "{whole:?}");
+            assert!(matches!(whole, AuditCheck::Intact(n) if n >= 4), "{whole:?}");
             tamper(&engine, sql).await;
             assert_eq!(of.check_audit().await.expect("read"), found, "{}: {sql}", engine.name);
         }
@@ -45,7 +45,7 @@ async fn a_log_truncated_together_with_its_head_is_detected_too() {
         tamper(&engine, "update audit_heads set seq = 2").await;
         assert_eq!(
             world.tenant_store().check_audit().await.expect("read"),
-            Checked::Broken(2),
+            AuditCheck::Broken(2),
             "{}",
             engine.name
         );
@@ -104,7 +104,7 @@ async fn a_deleted_workspace_is_purged_after_a_day_and_nothing_else_is() {
         let rows = of.callbacks(&redialer_store::Filter::default(), newest, 10).await.expect("read");
         assert!(rows.is_empty());
         assert_eq!(theirs.tenant_store().callback(kept).await.expect("read").id, kept);
-        assert!(matches!(of.check_audit().await.expect("read"), Checked::Whole(_)));
+        assert!(matches!(of.check_audit().await.expect("read"), AuditCheck::Intact(_)));
     }
 }
 

@@ -291,7 +291,7 @@ async fn callbacks_of_a_dead_replica_are_recovered_without_waiting_for_its_lease
             .await
             .expect("an intent until second 2");
         assert_eq!(engine.store.recover(ALL, 1_500, at(11), 1).await.expect("done"), 0, "its owner lives");
-        engine.store.drop_leases("r1").await.expect("given up");
+        engine.store.release_leases("r1").await.expect("given up");
         let taken = engine.store.recover(ALL, 1_500, at(11), 1).await.expect("done");
         // The embedded database has one process: the caller is the owner.
         assert_eq!(taken, u64::from(engine.store.is_shared()), "{}", engine.name);
@@ -364,7 +364,7 @@ async fn replicas_share_the_buckets_and_take_over_from_the_dead() {
         assert!(hold("a", 5).await + hold("b", 6).await <= all - all / 4);
         assert!(hold("c", 7).await > 0);
         assert_eq!(hold("b", 16).await, all / 2, "the first is gone");
-        engine.store.drop_leases("c").await.expect("given up");
+        engine.store.release_leases("c").await.expect("given up");
         assert_eq!(hold("b", 17).await, all, "{}", engine.name);
     }
 }

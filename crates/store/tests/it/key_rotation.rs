@@ -69,7 +69,7 @@ async fn a_rotation_can_stop_after_any_step_and_every_value_stays_readable() {
         assert_eq!(now.index("+14155550117"), index, "numbers are found as before");
         assert_eq!(
             ours.tenant_store().check_audit().await.expect("walked"),
-            redialer_store::Checked::Whole(6)
+            redialer_store::AuditCheck::Intact(6)
         );
     }
 }

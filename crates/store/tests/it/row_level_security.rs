@@ -6,7 +6,7 @@ use redialer_core::{
     id,
 };
 use redialer_store::{
-    ActivityFilter, AgentChange, AuditEvent, AuditFilter, CallbackRow, Checked, Filter, Kek, NewKey,
+    ActivityFilter, AgentChange, AuditCheck, AuditEvent, AuditFilter, CallbackRow, Filter, Kek, NewKey,
     NewMember, Store, StoreError, TenantStore, WorkspaceChange,
 };
 use sqlx::{Connection as _, PgConnection};
@@ -46,7 +46,7 @@ async fn found(of: &TenantStore, world: &World, callback: &CallbackRow, key: Id<
         of.members(end(), 10).await.expect("read").len(),
         of.suppressions(end(), 10).await.expect("read").len(),
         of.audit_events(&AuditFilter::default(), i64::MAX, 100).await.expect("read").len().min(1),
-        usize::from(of.check_audit().await.expect("walked") != Checked::Whole(0)),
+        usize::from(of.check_audit().await.expect("walked") != AuditCheck::Intact(0)),
     ]
 }
 
@@ -109,7 +109,7 @@ async fn changes_nothing(wrong: &TenantStore, ours: &World, callback: Id<id::Cal
         wrong.reschedule(callback, at(9), None, at(3)).await.is_err(),
         wrong.suppress(&[phone("+14155550177")], None, &key, at(3), &ours.rng).await.is_err(),
         wrong.add_member(&member, at(3)).await.is_err(),
-        wrong.note(act, at(3)).await.is_err(),
+        wrong.record_audit_event(act, at(3)).await.is_err(),
     ];
     assert!(failed.iter().all(|failed| *failed), "{failed:?}");
 }

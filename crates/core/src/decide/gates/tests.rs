@@ -60,17 +60,17 @@ fn the_last_attempt_and_only_it_is_final() {
 }
 
 #[test]
-fn a_gate_tells_people_what_it_saw() {
+fn a_gate_explains_its_input() {
     let (policy, zone) = (Policy::default(), zone());
-    let says = |name: &str, due: &Due<'_>| {
+    let message = |name: &str, due: &Due<'_>| {
         let gate = gates(due, due.scheduled_for).into_iter().find(|gate| gate.name == name).expect("a gate");
-        format!("{}: {}", gate.input, gate.says)
+        format!("{}: {}", gate.input, gate.message)
     };
     let attempts_used =
-        [0, 2, 3].map(|attempts_used| says("attempts", &Due { attempts_used, ..due(&policy, &zone) }));
+        [0, 2, 3].map(|attempts_used| message("attempts", &Due { attempts_used, ..due(&policy, &zone) }));
     let moved = [11, 12].map(|hour| {
         let requested_for = Some(at(hour));
-        says("quiet_time", &Due { requested_for, ..due(&policy, &zone) })
+        message("quiet_time", &Due { requested_for, ..due(&policy, &zone) })
     });
     expect![[r#"
         (
@@ -81,7 +81,7 @@ fn a_gate_tells_people_what_it_saw() {
             ],
             [
                 "UTC: The callback was planned for 2026-11-23T11:00:00Z and was moved to 2026-11-23T12:00:00Z because of quiet hours or days.",
-                "UTC: It is outside quiet hours and days in the callee's time zone.",
+                "UTC: The scheduled time is outside quiet hours and days in the callee's time zone.",
             ],
         )
     "#]]
@@ -89,7 +89,7 @@ fn a_gate_tells_people_what_it_saw() {
 }
 
 #[test]
-fn what_changed_since_scheduling_counts() {
+fn changes_since_scheduling_apply() {
     check(|d| d.suppressed = true, 0, Verdict::Stop(State::Suppressed));
     check(|d| d.agent_enabled = false, 0, Verdict::Hold(HeldFor::Agent));
     check(|d| d.observes = true, 0, Verdict::Stop(State::Canceled));
@@ -100,7 +100,7 @@ fn what_changed_since_scheduling_counts() {
 }
 
 #[test]
-fn what_was_missed_comes_again_at_its_time_of_day_where_that_is_wanted() {
+fn with_replan_a_missed_callback_waits_for_the_next_allowed_time() {
     let (scheduled_for, zone): (Timestamp, _) =
         ("2026-03-07T10:30:00Z".parse().expect("a time"), "America/New_York");
     let check = |reason, late_hours: i64, want: &str| {
@@ -123,7 +123,7 @@ fn what_was_missed_comes_again_at_its_time_of_day_where_that_is_wanted() {
 }
 
 #[test]
-fn a_time_of_day_comes_again_when_the_callees_clock_shows_it() {
+fn replan_keeps_the_local_time_across_a_clock_change() {
     let (scheduled_for, zone): (Timestamp, _) =
         ("2026-03-07T16:30:00Z".parse().expect("a time"), "America/New_York");
     let policy = Policy { missed: MissedAction::Replan, ..Policy::default() };
@@ -145,7 +145,7 @@ fn a_time_of_day_comes_again_when_the_callees_clock_shows_it() {
 }
 
 #[test]
-fn only_a_moment_that_somebody_named_is_kept_in_quiet_time() {
+fn only_requested_or_forced_times_are_dialed_in_quiet_time() {
     let dial = Verdict::Pass;
     let requested = |d: &mut Due<'_>| {
         d.reason = RedialReason::CallbackRequested;
@@ -182,7 +182,7 @@ fn only_a_moment_that_somebody_named_is_kept_in_quiet_time() {
 }
 
 #[test]
-fn long_after_a_named_moment_quiet_time_binds_whatever_held_it_up() {
+fn quiet_time_applies_to_long_overdue_requested_times() {
     let policy = Policy {
         quiet: Quiet { hours: Some((time(13, 0, 0, 0), time(15, 0, 0, 0))), days: vec![] },
         ..Policy::default()
@@ -204,7 +204,7 @@ fn long_after_a_named_moment_quiet_time_binds_whatever_held_it_up() {
 }
 
 #[test]
-fn a_moment_to_come_is_shown_with_its_gate() {
+fn a_wait_or_replan_record_shows_its_time() {
     let until = |verdict| GateRecord::from(gate("lateness", "", verdict, "")).until;
     assert_eq!(until(Verdict::Replan(at(15))), Some(at(15).to_string()));
     assert_eq!(until(Verdict::Wait(at(15))), Some(at(15).to_string()));
@@ -212,13 +212,13 @@ fn a_moment_to_come_is_shown_with_its_gate() {
 }
 
 #[test]
-fn what_failed_before_is_dialed_alone() {
+fn a_previously_failed_callback_is_dialed_alone() {
     let check = |failures: &[i64]| dialed_together(failures, |n| *n).count();
     assert_eq!([check(&[0, 0, 0]), check(&[2, 0, 0]), check(&[0, 1, 0]), check(&[])], [3, 1, 2, 0]);
 }
 
 #[test]
-fn the_first_gate_that_is_shut_decides() {
+fn the_first_gate_that_does_not_pass_decides() {
     let suppressed = Verdict::Stop(State::Suppressed);
     check(|d| (d.suppressed, d.agent_enabled, d.attempts_used) = (true, false, 3), -1, suppressed);
     check(|d| (d.agent_enabled, d.observes) = (false, true), 0, Verdict::Hold(HeldFor::Agent));

@@ -140,7 +140,9 @@ impl<'a> WorkspaceDials<'a> {
             Err(NumberError::Provider(error)) => {
                 tracing::warn!(callback.id = %claim.id(), %error, "callback {} is retried later: the number to dial from could not be read from the provider", claim.id());
                 account::read_failed(app, claim.workspace(), &error).await;
-                app.store.release(claim, later(now), Some(ActivityNotice::NumberUnread), now).await?;
+                app.store
+                    .release(claim, later(now), Some(ActivityNotice::FromNumberUnavailable), now)
+                    .await?;
                 return Ok(None);
             }
         };

@@ -105,7 +105,7 @@ impl From<ActivityRow> for View {
             callback_id: row.callback.map(|id| id.to_string()),
             attempt: row.attempt,
             outcome: row.outcome,
-            count: row.n,
+            count: row.count,
             at: row.at.to_string(),
         }
     }

@@ -10,7 +10,7 @@ use axum::{Json, extract::State};
 use jiff::SignedDuration;
 use redialer_core::{
     Timestamp,
-    decide::{Around, Due, GateRecord, gates, gates_around, held},
+    decide::{Due, GateRecord, WorkspaceConditions, condition_gates, gates, held},
     id,
     time::plus,
 };
@@ -155,21 +155,21 @@ async fn gates_of(
         held.into_iter().chain(gates(&due, as_of).into_iter().map(GateRecord::from)).collect();
     // The state of the workspace is current, so it is included only while the callback waits.
     if row.state.is_waiting() {
-        all.extend(gates_around(&around(app, caller, row, &workspace).await?));
+        all.extend(condition_gates(&conditions(app, caller, row, &workspace).await?));
     }
     Ok((as_of, all))
 }
 
-async fn around(
+async fn conditions(
     app: &App,
     caller: &Caller,
     row: &CallbackRow,
     workspace: &WorkspaceRow,
-) -> Result<Around, ApiError> {
+) -> Result<WorkspaceConditions, ApiError> {
     let (now, steady) = (app.clock.now(), app.clock.steady());
     let used = caller.store.calls_of_plan(now).await?;
     let limit = app.store.limits_of(caller.tenant.plan).calls_a_month;
-    Ok(Around {
+    Ok(WorkspaceConditions {
         paused: workspace.paused.map(|(why, _)| (why, workspace.pause_message.clone())),
         is_restoring: workspace.is_restoring,
         // Test callbacks are not counted.

@@ -1,8 +1,8 @@
-//! Backfill from the provider's list of calls, newest first: which calls are taken, and when to stop.
+//! Backfill from the provider's list of calls, newest first: which calls are imported, and when to stop.
 //!
 //! Invariants: calls from before `since` are ignored, so connecting an account never leads to callbacks for past calls.
-//! A call without a time counts as old as the next older call that has one. Reading ends at a page with a call that
-//! started longer before `since` than a call can last.
+//! A call without a timestamp is treated as if it had the timestamp of the next older call that has one. Reading stops
+//! at the first page with a call that started more than [`LONGEST_CALL_MINUTES`] before `since`.
 
 use jiff::Timestamp;
 
@@ -24,7 +24,7 @@ pub struct Listed {
 
 /// The result of one page.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Swept {
+pub struct BackfillPage {
     /// Calls of the window, newest first.
     pub within: Vec<String>,
     /// Every later page is older than the window.
@@ -34,8 +34,8 @@ pub struct Swept {
 /// The longest possible call, with a margin.
 const LONGEST_CALL_MINUTES: i64 = 180;
 
-/// Reads one page, newest first; `since` is the start of the window, `is_ours` selects the agents whose calls count.
-pub fn sweep_page(page: &[Listed], since: Timestamp, is_ours: impl Fn(&str) -> bool) -> Swept {
+/// Selects the calls to import from one page, newest first; `since` is the start of the window, `is_ours` selects the agents whose calls count.
+pub fn select_calls(page: &[Listed], since: Timestamp, is_ours: impl Fn(&str) -> bool) -> BackfillPage {
     let begins = plus(since, minutes(-LONGEST_CALL_MINUTES));
     let mut within = Vec::new();
     let mut older: Option<Timestamp> = None;
@@ -48,12 +48,12 @@ pub fn sweep_page(page: &[Listed], since: Timestamp, is_ours: impl Fn(&str) -> b
     }
     within.reverse();
     let oldest = page.iter().filter_map(|c| c.started_at.or(c.ended_at)).min();
-    Swept { within, is_last: oldest.is_some_and(|t| t < begins) }
+    BackfillPage { within, is_last: oldest.is_some_and(|t| t < begins) }
 }
 
-/// Whether a complete backfill counts, in a workspace that was restored from a backup.
+/// Whether a complete backfill counts toward the two that a restored workspace needs before it dials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RestoreSweep {
+pub enum RestoreBackfill {
     /// It started before the provider's lists were reliable.
     TooEarly {
         /// When to backfill again.
@@ -70,18 +70,18 @@ pub enum RestoreSweep {
 
 /// Evaluates a complete backfill (I31): two must count, a minute apart, the first starting no earlier than
 /// [`SETTLE_MINUTES`] after the restore, when the provider's lists are reliable.
-pub fn after_restore_sweep(
+pub fn after_restore_backfill(
     restored_at: Timestamp,
     first_at: Option<Timestamp>,
     began: Timestamp,
-) -> RestoreSweep {
+) -> RestoreBackfill {
     let settled_at = plus(restored_at, minutes(SETTLE_MINUTES));
     if began < settled_at {
-        return RestoreSweep::TooEarly { again_at: settled_at };
+        return RestoreBackfill::TooEarly { again_at: settled_at };
     }
     match first_at {
-        Some(first) if began >= plus(first, minutes(1)) => RestoreSweep::Last,
-        _ => RestoreSweep::First { again_at: plus(began, minutes(1)) },
+        Some(first) if began >= plus(first, minutes(1)) => RestoreBackfill::Last,
+        _ => RestoreBackfill::First { again_at: plus(began, minutes(1)) },
     }
 }
 
@@ -107,8 +107,8 @@ mod tests {
             ended_at: ended.map(at),
         };
         let page: Vec<_> = page.iter().map(listed).collect();
-        let want = Swept { within: within.iter().map(|s| (*s).to_owned()).collect(), is_last };
-        assert_eq!(sweep_page(&page, at(0), |agent| agent == "ours"), want);
+        let want = BackfillPage { within: within.iter().map(|s| (*s).to_owned()).collect(), is_last };
+        assert_eq!(select_calls(&page, at(0), |agent| agent == "ours"), want);
     }
 
     #[test]
@@ -132,11 +132,11 @@ mod tests {
 
     #[test]
     fn a_restored_workspace_dials_after_two_sweeps_that_count() {
-        let check = |first: Option<i64>, began: i64| after_restore_sweep(at(0), first.map(at), at(began));
-        assert_eq!(check(None, 9), RestoreSweep::TooEarly { again_at: at(10) });
-        assert_eq!(check(None, 10), RestoreSweep::First { again_at: at(11) });
-        assert_eq!(check(Some(10), 10), RestoreSweep::First { again_at: at(11) });
-        assert_eq!(check(Some(10), 11), RestoreSweep::Last);
+        let check = |first: Option<i64>, began: i64| after_restore_backfill(at(0), first.map(at), at(began));
+        assert_eq!(check(None, 9), RestoreBackfill::TooEarly { again_at: at(10) });
+        assert_eq!(check(None, 10), RestoreBackfill::First { again_at: at(11) });
+        assert_eq!(check(Some(10), 10), RestoreBackfill::First { again_at: at(11) });
+        assert_eq!(check(Some(10), 11), RestoreBackfill::Last);
     }
 
     #[test]
