@@ -32,7 +32,7 @@ pub(crate) struct Shape {
 
 /// One connected workspace with its agent.
 #[derive(Clone)]
-pub(crate) struct Line {
+pub(crate) struct ConnectedWorkspace {
     /// The tenant's key.
     pub(crate) key: String,
     pub(crate) agent: String,
@@ -49,7 +49,7 @@ pub(crate) struct Product {
     http: reqwest::Client,
     keys: Vec<String>,
     pub(crate) replicas: Vec<Replica>,
-    pub(crate) lines: Vec<Line>,
+    pub(crate) lines: Vec<ConnectedWorkspace>,
 }
 
 pub(crate) struct Replica {
@@ -204,7 +204,7 @@ impl Product {
         let url = self.ask(key, Method::GET, &format!("/v1/agents/{agent}/webhook-url"), None).await?;
         let url = text(&url, "webhook_url")?;
         let hook = url.find("/api/webhooks/").map(|at| url[at..].to_owned()).context("a webhook's path")?;
-        self.lines.push(Line { key: key.to_owned(), agent, path: hook });
+        self.lines.push(ConnectedWorkspace { key: key.to_owned(), agent, path: hook });
         // The highest pace that the product accepts.
         for pace in [pace, 10_000.0, 1_000.0, 100.0, 50.0].into_iter().filter(|p| *p <= pace) {
             let defaults = json!({"missed_after_minutes": 100_000, "calls_per_second": pace});

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     payload::{OURS, next_serial, number},
-    product::{Line, Product},
+    product::{ConnectedWorkspace, Product},
     sink::digits,
     watch::{Watch, now_ms, wait},
 };
@@ -28,7 +28,7 @@ pub(crate) const FAR_MS: i64 = 40 * 24 * 3_600_000;
 pub(crate) async fn one(
     http: &reqwest::Client,
     listen: &str,
-    line: &Line,
+    line: &ConnectedWorkspace,
     at_ms: i64,
 ) -> anyhow::Result<(u64, i64)> {
     let to = number(next_serial());
@@ -62,7 +62,7 @@ pub(crate) async fn many(product: &Product, n: u64, from_ms: i64, over_ms: i64) 
 /// The same on the given lines.
 pub(crate) async fn many_on(
     product: &Product,
-    lines: &[Line],
+    lines: &[ConnectedWorkspace],
     n: u64,
     from_ms: i64,
     over_ms: i64,

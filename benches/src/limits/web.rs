@@ -73,7 +73,7 @@ async fn take(State(limit): State<Arc<Limit>>, headers: HeaderMap, body: Bytes) 
     if verified(&limit.mac, &headers, &body).is_none() {
         return StatusCode::UNAUTHORIZED;
     }
-    let Keep::Sealed(keeper) = &limit.keep else { return StatusCode::NO_CONTENT };
+    let Keep::Sealed(batches) = &limit.keep else { return StatusCode::NO_CONTENT };
     // A counter never repeats a nonce within the process, and the key is not used outside of it.
     let serial = limit.serial.fetch_add(1, Ordering::Relaxed);
     let mut nonce = [0; 12];
@@ -85,7 +85,7 @@ async fn take(State(limit): State<Arc<Limit>>, headers: HeaderMap, body: Bytes) 
     id[8..].copy_from_slice(&serial.to_be_bytes());
     let (kept, done) = oneshot::channel();
     let item = Item { id, dedup: call_of(&body), sealed, kept };
-    match keeper.send(item).await.is_ok() && done.await.is_ok() {
+    match batches.send(item).await.is_ok() && done.await.is_ok() {
         true => StatusCode::NO_CONTENT,
         false => StatusCode::SERVICE_UNAVAILABLE,
     }

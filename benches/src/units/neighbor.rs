@@ -4,7 +4,7 @@
 use super::dispatch::compared;
 use crate::{
     bench::{Bench, Engine},
-    product::{Line, Product, Shape},
+    product::{ConnectedWorkspace, Product, Shape},
     report::{Bound::AtMost, Row, number},
     schedule::{Due, many_on},
     sink::Sink,
@@ -46,9 +46,9 @@ async fn lateness(bench: &Bench, engine: Engine, backlog: u64) -> anyhow::Result
     let settings = [("REDIALER_API_REQUESTS_PER_SECOND", "100000".to_owned())];
     let mut product = Product::set_up_with(bench, &shape, &sink, &settings).await?;
     let lines = product.lines.clone();
-    let of_first = |line: &&Line| line.key == lines[0].key;
-    let watched: Vec<Line> = lines.iter().filter(of_first).cloned().collect();
-    let others: Vec<Line> = lines.iter().filter(|line| !of_first(line)).cloned().collect();
+    let of_first = |line: &&ConnectedWorkspace| line.key == lines[0].key;
+    let watched: Vec<ConnectedWorkspace> = lines.iter().filter(of_first).cloned().collect();
+    let others: Vec<ConnectedWorkspace> = lines.iter().filter(|line| !of_first(line)).cloned().collect();
     let alone = dialed(&product, &sink, &watched, now_ms() + 5_000).await?;
     // This lead time is enough to schedule the backlog on either engine.
     let from_ms = now_ms() + TO_SCHEDULE_MS;
@@ -60,7 +60,12 @@ async fn lateness(bench: &Bench, engine: Engine, backlog: u64) -> anyhow::Result
 }
 
 /// Schedules dials at `RATE` from `from_ms` on; returns their lateness.
-async fn dialed(product: &Product, sink: &Sink, lines: &[Line], from_ms: i64) -> anyhow::Result<Sorted> {
+async fn dialed(
+    product: &Product,
+    sink: &Sink,
+    lines: &[ConnectedWorkspace],
+    from_ms: i64,
+) -> anyhow::Result<Sorted> {
     let n = RATE * u64::try_from(OVER_MS)? / 1_000;
     let due: Due = many_on(product, lines, n, from_ms, OVER_MS).await?;
     anyhow::ensure!(now_ms() < from_ms, "scheduling took longer than the time set aside for it");

@@ -17,7 +17,7 @@ use crate::{
     bench::{Bench, Engine},
     load::{Connection, Target},
     payload::{Request, Template, analysis, call, next_serial, number, time},
-    product::{Line, Product, Shape},
+    product::{ConnectedWorkspace, Product, Shape},
     say, schedule,
     sink::{Sink, digits},
     stats::Sorted,
@@ -104,7 +104,7 @@ async fn behave(target: Target, secs: u64) -> anyhow::Result<(Sorted, usize, sch
 fn disturb(
     all: &mut JoinSet<anyhow::Result<()>>,
     target: &Target,
-    line: &Line,
+    line: &ConnectedWorkspace,
     url: &str,
     http: &reqwest::Client,
 ) -> anyhow::Result<()> {

@@ -6,7 +6,7 @@ use redialer_core::{Id, id};
 
 use crate::{
     Actor, Store, StoreError, TenantKey,
-    db::{Lane, tenant_conn::TenantConn},
+    db::{ReaderPool, tenant_conn::TenantConn},
 };
 
 /// The store, scoped to one tenant or to one of its workspaces. Rows outside the scope are not found.
@@ -21,7 +21,7 @@ pub struct TenantStore {
     /// Tenant set for row-level security on Postgres; tests override it to prove isolation.
     pub(crate) rows: Id<id::Tenant>,
     /// The connections that its reads use.
-    pub(crate) lane: Lane,
+    pub(crate) reader_pool: ReaderPool,
 }
 
 impl TenantStore {
@@ -78,7 +78,7 @@ impl TenantStore {
 
     /// The database, scoped to the tenant.
     pub(crate) const fn db(&self) -> TenantConn<'_> {
-        TenantConn::new(&self.store.db, self.rows, self.lane)
+        TenantConn::new(&self.store.db, self.rows, self.reader_pool)
     }
 
     /// Whether the store is limited to test callbacks.
@@ -93,14 +93,14 @@ impl TenantStore {
 
     /// Opens the tenant's key, for data that test and live callbacks share.
     pub async fn tenant_key(&self) -> Result<TenantKey, StoreError> {
-        self.store.open_key_on(self.lane, self.tenant).await
+        self.store.open_key_on(self.reader_pool, self.tenant).await
     }
 
     /// Sets the actor that audit events name. Reads then use separate connections, so that lists cannot delay webhooks
     /// and dials.
     pub fn by(mut self, actor: Actor) -> Self {
         self.actor = Arc::new(actor);
-        self.lane = Lane::Api;
+        self.reader_pool = ReaderPool::Api;
         self
     }
 }
@@ -115,7 +115,7 @@ impl Store {
             actor: Arc::new(Actor::program()),
             test: false,
             rows: tenant,
-            lane: Lane::Hot,
+            reader_pool: ReaderPool::Hot,
         }
     }
 }

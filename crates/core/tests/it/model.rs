@@ -232,7 +232,7 @@ fn ends_of(class: &'static [Ended]) -> Vec<World> {
         !matches!(step, Step::Claim(..) | Step::Check(_) | Step::Commit(_))
             && !matches!(
                 step,
-                Step::RefusedIsAnswered(..) | Step::Repeat(..) | Step::Ask(..) | Step::GiveUp(_)
+                Step::RefusedIsAnswered(..) | Step::Repeat(..) | Step::LookUp(..) | Step::GiveUp(_)
             )
             && !matches!(step, Step::Crash(_) | Step::LooseRequestFails(_) | Step::LeaseEnds(_))
     };

@@ -135,7 +135,7 @@ fn chain_is_free(turn: &Turn<'_>, chain: u8, attempts_used: u8) -> bool {
 pub(crate) fn send(turn: &mut Turn<'_>, r: u8) {
     let (n, is_repeat) = match turn.world.replicas[usize::from(r)] {
         Task::Intended(n) if turn.dispatch(n).age > Age::Young => {
-            return set(turn, r, Task::Told(n, Heard::Unsent));
+            return set(turn, r, Task::Responded(n, Heard::Unsent));
         }
         Task::Intended(n) => (n, false),
         Task::Repeating(n) => (n, true),
@@ -169,13 +169,13 @@ pub(crate) fn answer(turn: &mut Turn<'_>, r: u8, heard: Heard) {
         // Of a repeat's responses only "placed" counts; after any other, the lists are read.
         _ if is_repeat && heard != Heard::Placed => Task::Idle,
         Heard::Unclear if !is_repeat && turn.has(Bug::RetryOnTimeout) => Task::Intended(n),
-        _ => Task::Told(n, heard),
+        _ => Task::Responded(n, heard),
     };
     set(turn, r, task);
 }
 
 pub(crate) fn record(turn: &mut Turn<'_>, r: u8) {
-    let Task::Told(n, heard) = turn.world.replicas[usize::from(r)] else { return };
+    let Task::Responded(n, heard) = turn.world.replicas[usize::from(r)] else { return };
     set(turn, r, Task::Idle);
     turn.dispatch_mut(n).on_disk = true;
     let callback = turn.dispatch(n).callback;
@@ -240,7 +240,7 @@ pub(crate) fn repeat(turn: &mut Turn<'_>, r: u8, n: u8) {
 }
 
 pub(crate) fn list(turn: &mut Turn<'_>, r: u8, complete: bool) {
-    let Task::Asking(n) = turn.world.replicas[usize::from(r)] else { return };
+    let Task::LookingUp(n) = turn.world.replicas[usize::from(r)] else { return };
     let mut age = turn.dispatch(n).age;
     if turn.has(Bug::EarlyListCounts) && age < Age::Settled {
         age = Age::Settled;
@@ -253,10 +253,10 @@ pub(crate) fn list(turn: &mut Turn<'_>, r: u8, complete: bool) {
         (false, _) => Finding::NoAnswer,
     };
     let task = match decide::after_lookup(turn.rules, age, finding) {
-        Resolution::Placed { .. } => Task::Told(n, Heard::Placed),
-        Resolution::NotPlaced => Task::Told(n, Heard::Absent(Age::Aged)),
+        Resolution::Placed { .. } => Task::Responded(n, Heard::Placed),
+        Resolution::NotPlaced => Task::Responded(n, Heard::Absent(Age::Aged)),
         Resolution::Later { first_absent_at: Some(_), .. } if age == Age::Settled => {
-            Task::Told(n, Heard::Absent(Age::Settled))
+            Task::Responded(n, Heard::Absent(Age::Settled))
         }
         Resolution::Later { .. } | Resolution::Unresolved => Task::Idle,
     };

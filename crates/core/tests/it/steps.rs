@@ -42,7 +42,7 @@ fn steps_of_replica(turn: &Turn<'_>, r: u8, steps: &mut Vec<Step>) {
             steps.extend(turn.callbacks().filter(due).filter(|_| room).map(|n| Step::Claim(r, n)));
             let unknown = |n: &u8| turn.dispatch(*n).state == dispatch::State::Unknown;
             for n in turn.dispatches().filter(unknown) {
-                steps.push(Step::Ask(r, n));
+                steps.push(Step::LookUp(r, n));
                 steps.extend(turn.rules.keyed.then_some(Step::Repeat(r, n)));
             }
         }
@@ -62,8 +62,8 @@ fn steps_of_replica(turn: &Turn<'_>, r: u8, steps: &mut Vec<Step>) {
             Step::RefusedIsAnswered(r, Heard::RefusedForNow),
             Step::AnswerIsLost(r),
         ]),
-        Task::Asking(_) => steps.extend([Step::ListIsComplete(r), Step::ListFails(r)]),
-        Task::Told(..) => steps.push(Step::Record(r)),
+        Task::LookingUp(_) => steps.extend([Step::ListIsComplete(r), Step::ListFails(r)]),
+        Task::Responded(..) => steps.push(Step::Record(r)),
     }
     // Crashes are not counted: a limit would need another flag and cover fewer cases.
     if task != Task::Idle {
@@ -167,7 +167,7 @@ fn take(turn: &mut Turn<'_>, step: Step) {
         Step::AnswerIsLost(r) => step_effects::answer(turn, r, Heard::Unclear),
         Step::Record(r) => step_effects::record(turn, r),
         Step::Repeat(r, n) => step_effects::repeat(turn, r, n),
-        Step::Ask(r, n) => step_effects::set(turn, r, Task::Asking(n)),
+        Step::LookUp(r, n) => step_effects::set(turn, r, Task::LookingUp(n)),
         Step::ListIsComplete(r) => step_effects::list(turn, r, true),
         Step::ListFails(r) => step_effects::list(turn, r, false),
         Step::Crash(r) => step_effects::crash(turn, r),

@@ -258,7 +258,7 @@ impl Turn<'_> {
             return;
         }
         for task in &mut self.world.replicas {
-            if matches!(task, Task::Told(of, Heard::Absent(_)) if *of == n) {
+            if matches!(task, Task::Responded(of, Heard::Absent(_)) if *of == n) {
                 *task = Task::Idle;
             }
         }

@@ -179,15 +179,17 @@ pub(crate) enum Task {
         placed: bool,
     },
     /// Is about to read the provider's list.
-    Asking(u8),
+    LookingUp(u8),
     /// Has a result that is not on disk yet.
-    Told(u8, Heard),
+    Responded(u8, Heard),
 }
 
 impl Task {
     fn is_about(self, n: u8) -> bool {
         match self {
-            Self::Intended(of) | Self::Repeating(of) | Self::Asking(of) | Self::Told(of, _) => of == n,
+            Self::Intended(of) | Self::Repeating(of) | Self::LookingUp(of) | Self::Responded(of, _) => {
+                of == n
+            }
             Self::Waiting { dispatch, .. } => dispatch == n,
             Self::Idle | Self::Claimed { .. } | Self::Checked { .. } => false,
         }
@@ -220,7 +222,7 @@ pub(crate) enum Step {
     AnswerIsLost(u8),
     Record(u8),
     Repeat(u8, u8),
-    Ask(u8, u8),
+    LookUp(u8, u8),
     ListIsComplete(u8),
     ListFails(u8),
     Crash(u8),

@@ -10,7 +10,7 @@ const ANA: &str = "+13125550142";
 /// The last two digits make the simulator not answer.
 const NOBODY: &str = "+13125550101";
 /// The last two digits make the simulator request another call in an hour.
-const AGAIN: &str = "+13125550105";
+const CALLBACK_REQUESTER: &str = "+13125550105";
 
 const CALLBACKS: &str = "/v1/callbacks?limit=200";
 
@@ -37,7 +37,7 @@ async fn a_test_callback_is_placed_at_the_simulator_and_at_no_provider() {
     for engine in engines() {
         let mut walk = Walk::at_speed(engine, 20_000).await;
         let key = test_key(&walk).await;
-        for number in [NOBODY, AGAIN, ANA] {
+        for number in [NOBODY, CALLBACK_REQUESTER, ANA] {
             let body = walk.new_callback(number, 30).await;
             let made = walk.request_as(Some(&key), Method::POST, "/v1/callbacks", Some(body)).await;
             assert_eq!(made.0, StatusCode::CREATED, "{}", made.1);

@@ -16,7 +16,7 @@ use crate::{
     Store, StoreError, TenantRow, TenantStore,
     accounts::key_hash::{hash_key, prefix_of},
     at,
-    db::{Lane, Row, args},
+    db::{ReaderPool, Row, args},
     log::audit::AuditEvent,
 };
 
@@ -114,7 +114,7 @@ impl Store {
                    or exists (select 1 from workspaces w where w.id = k.workspace_id and w.deleted_at is null))";
         const USED: &str = "update api_keys set last_used_at = $2 where hash = $1";
         let hash = hash_key(key);
-        let rows = self.db.read_on(Lane::Api, SQL, args![hash, now]).await?;
+        let rows = self.db.read_on(ReaderPool::Api, SQL, args![hash, now]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let used = row.get::<Option<i64>>("last_used_at")?.map(at);
         if used.is_none_or(|used| plus(used, minutes(USED_EVERY_MINUTES)) <= now)

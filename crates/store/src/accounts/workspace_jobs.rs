@@ -101,7 +101,7 @@ impl Store {
         const SQL: &str = "update workspaces set sync_at = $4
              where bucket between $1 and $2 and paused is null and deleted_at is null and sync_at <= $3
              returning id, tenant_id";
-        self.taken(SQL, range, now, next_at).await
+        self.claim_due(SQL, range, now, next_at).await
     }
 
     /// Takes the paused workspaces whose probe is due. Their `probe_at` moves to `next_at`, so that no other replica
@@ -115,10 +115,10 @@ impl Store {
         const SQL: &str = "update workspaces set probe_at = $4
              where bucket between $1 and $2 and paused is not null and deleted_at is null and probe_at <= $3
              returning id, tenant_id";
-        self.taken(SQL, range, now, next_at).await
+        self.claim_due(SQL, range, now, next_at).await
     }
 
-    async fn taken(
+    async fn claim_due(
         &self,
         sql: &'static str,
         range: (i64, i64),
@@ -142,12 +142,12 @@ pub(crate) async fn pause(
 ) -> Result<(), StoreError> {
     const NEW: &str = "update workspaces set paused = $2, paused_at = $3, probe_at = $4, pause_message = $5
          where id = $1 and paused is null";
-    const AGAIN: &str =
+    const UPDATE: &str =
         "update workspaces set paused = $2, probe_at = $3, pause_message = coalesce($4, pause_message)
          where id = $1 and paused is not null";
     let probe_at = plus(now, minutes(PROBE_EVERY_MINUTES));
     if tx.execute(NEW, args![id, why.as_str(), now, probe_at, message]).await? == 1 {
         return notice_of_workspace(tx, id, ActivityNotice::Paused, now).await;
     }
-    tx.execute(AGAIN, args![id, why.as_str(), probe_at, message]).await.map(|_| ())
+    tx.execute(UPDATE, args![id, why.as_str(), probe_at, message]).await.map(|_| ())
 }

@@ -28,7 +28,7 @@ pub struct Keyring(BTreeMap<(Id<id::Tenant>, u32), Vec<u8>>);
 /// One entry: a line of JSON.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+struct KeyringLine {
     tenant: String,
     version: u32,
     wrapped: Vec<u8>,
@@ -39,7 +39,7 @@ impl Keyring {
     pub fn parse(text: &str) -> Result<Self, StoreError> {
         let mut keys = BTreeMap::new();
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            let line: Line = serde_json::from_str(line).map_err(|_| StoreError::Corrupt("keyring"))?;
+            let line: KeyringLine = serde_json::from_str(line).map_err(|_| StoreError::Corrupt("keyring"))?;
             let tenant = line.tenant.parse().map_err(|_| StoreError::Corrupt("keyring"))?;
             keys.insert((tenant, line.version), line.wrapped);
         }
@@ -49,7 +49,8 @@ impl Keyring {
     /// The text that [`Keyring::parse`] reads. It is useless without the key-encryption key.
     pub fn text(&self) -> String {
         let line = |((tenant, version), wrapped): (&(Id<id::Tenant>, u32), &Vec<u8>)| {
-            let line = Line { tenant: tenant.to_string(), version: *version, wrapped: wrapped.clone() };
+            let line =
+                KeyringLine { tenant: tenant.to_string(), version: *version, wrapped: wrapped.clone() };
             serde_json::to_string(&line).unwrap_or_default() + "\n"
         };
         self.0.iter().map(line).collect()

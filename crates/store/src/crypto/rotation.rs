@@ -136,14 +136,14 @@ impl Store {
     pub async fn lock_keys(&self) -> Result<KeysLock, StoreError> {
         const ROW: &str =
             "insert into meta (name, value) values ('keys_lock', '') on conflict (name) do nothing";
-        const TAKE: &str = "select 1 from meta where name = 'keys_lock' for update nowait";
+        const LOCK_KEYS: &str = "select 1 from meta where name = 'keys_lock' for update nowait";
         // It waits for no other transaction and is held until the command ends: then the connection is closed or found
         // dead.
         const BEGIN: &str = "set idle_in_transaction_session_timeout = 0; begin";
         let Some(mut connection) = self.db.connect_apart().await? else { return Ok(KeysLock(None)) };
         connection.execute(ROW).await?;
         connection.execute(BEGIN).await?;
-        match connection.execute(TAKE).await.map_err(StoreError::from) {
+        match connection.execute(LOCK_KEYS).await.map_err(StoreError::from) {
             Ok(_) => Ok(KeysLock(Some(connection))),
             Err(error) if error.is_contention() => Err(StoreError::KeysLocked),
             Err(error) => Err(error),

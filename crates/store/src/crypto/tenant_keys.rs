@@ -8,7 +8,7 @@ use redialer_kek::{Kek, KeyError};
 
 use crate::{
     Store, StoreError, TenantKey,
-    db::{Lane, Row, args, failpoints::FailPoint},
+    db::{ReaderPool, Row, args, failpoints::FailPoint},
 };
 
 /// A tenant's key, wrapped.
@@ -70,17 +70,17 @@ impl WrappedKey {
 impl Store {
     /// Opens a tenant's key for one request or job.
     pub async fn open_key(&self, tenant: Id<id::Tenant>) -> Result<TenantKey, StoreError> {
-        self.open_key_on(Lane::Hot, tenant).await
+        self.open_key_on(ReaderPool::Hot, tenant).await
     }
 
-    /// Same, read on the connections of `lane`.
+    /// Same, read on the connections of `reader_pool`.
     pub(crate) async fn open_key_on(
         &self,
-        lane: Lane,
+        reader_pool: ReaderPool,
         tenant: Id<id::Tenant>,
     ) -> Result<TenantKey, StoreError> {
         const SQL: &str = "select key_version, wrapped_key, alternate_version, alternate_wrapped_key from tenants where id = $1";
-        let rows = self.db.read_on(lane, SQL, args![tenant]).await?;
+        let rows = self.db.read_on(reader_pool, SQL, args![tenant]).await?;
         let key = WrappedKey::from_row(tenant, rows.first().ok_or(StoreError::NotFound)?)?;
         self.opened(&key).await
     }

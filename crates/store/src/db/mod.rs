@@ -86,7 +86,7 @@ pub(crate) enum Engine {
 
 /// The connections that a read uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lane {
+pub(crate) enum ReaderPool {
     /// For webhooks, dialing and background jobs.
     Hot,
     /// For API requests: few, so that large lists cannot delay webhooks and dials.
@@ -200,28 +200,28 @@ impl Db {
     }
 
     /// Begins a transaction that only reads, on Postgres; `None` on SQLite.
-    pub(crate) async fn begin_reading(&self, lane: Lane) -> Result<Option<Tx>, StoreError> {
+    pub(crate) async fn begin_reading(&self, reader_pool: ReaderPool) -> Result<Option<Tx>, StoreError> {
         if !self.is_postgres() {
             return Ok(None);
         }
-        let guard = self.readers(lane).begin(TxKind::Plain).await?;
+        let guard = self.readers(reader_pool).begin(TxKind::Plain).await?;
         Ok(Some(Tx::reading(guard, self)))
     }
 
-    /// Reads outside any transaction, on the hot lane's connections.
+    /// Reads outside any transaction, on the hot reader pool's connections.
     pub(crate) async fn read(&self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
-        self.read_on(Lane::Hot, sql, args).await
+        self.read_on(ReaderPool::Hot, sql, args).await
     }
 
     /// Reads outside any transaction.
     pub(crate) async fn read_on(
         &self,
-        lane: Lane,
+        reader_pool: ReaderPool,
         sql: &'static str,
         args: Args,
     ) -> Result<Vec<Row>, StoreError> {
         let sql = self.faults.as_ref().map_or(sql, |faults| faults.sql(sql));
-        let pool = self.readers(lane);
+        let pool = self.readers(reader_pool);
         match fetch_once(pool, sql, args.clone()).await {
             // The server may have been restarted since the connection was made.
             Err(StoreError::Unavailable(error)) if is_broken(&error) && !is_silence(&error) => {
@@ -231,14 +231,14 @@ impl Db {
         }
     }
 
-    const fn readers(&self, lane: Lane) -> &Pool {
-        match lane {
-            Lane::Hot => &self.hot,
-            Lane::Api => &self.api,
+    const fn readers(&self, reader_pool: ReaderPool) -> &Pool {
+        match reader_pool {
+            ReaderPool::Hot => &self.hot,
+            ReaderPool::Api => &self.api,
         }
     }
 
-    /// Reads with many rows of values (see `bulk_sql`), outside any transaction, on the hot lane's connections.
+    /// Reads with many rows of values (see `bulk_sql`), outside any transaction, on the hot reader pool's connections.
     pub(crate) async fn read_rows(
         &self,
         base: &'static str,

@@ -15,7 +15,7 @@ use sqlx::{AssertSqlSafe, Executor as _, PgConnection, migrate::Migrator};
 use crate::{
     StoreError,
     db::{
-        Args, Db, Engine, Lane, args, fetch_once,
+        Args, Db, Engine, ReaderPool, args, fetch_once,
         pool::Pool,
         sqlite::{Mode, SqliteConn},
     },
@@ -181,7 +181,7 @@ impl Db {
     pub(crate) async fn find_tenant_role(&self) -> Result<(), StoreError> {
         const TRY: &str = "set local role redialer_tenant; select 1 from tenants limit 0; select 1 from activity_notices limit 0";
         let Engine::Postgres { guarded, .. } = &self.engine else { return Ok(()) };
-        let Some(mut tx) = self.begin_reading(Lane::Hot).await? else { return Ok(()) };
+        let Some(mut tx) = self.begin_reading(ReaderPool::Hot).await? else { return Ok(()) };
         let may_act = match tx.run(AssertSqlSafe(TRY.to_owned())).await {
             Ok(()) => true,
             Err(StoreError::Unavailable(sqlx::Error::Database(_))) => false,

@@ -9,13 +9,13 @@ use sqlx::AssertSqlSafe;
 
 use crate::{
     StoreError,
-    db::{Args, Db, Lane, Row, Tx},
+    db::{Args, Db, ReaderPool, Row, Tx},
 };
 
 pub(crate) struct TenantConn<'s> {
     db: &'s Db,
     tenant: Id<id::Tenant>,
-    lane: Lane,
+    reader_pool: ReaderPool,
 }
 
 /// Scopes the transaction to the tenant. The only variable part of the text is a UUID.
@@ -24,8 +24,8 @@ fn prelude(tenant: Id<id::Tenant>) -> AssertSqlSafe<String> {
 }
 
 impl<'s> TenantConn<'s> {
-    pub(crate) const fn new(db: &'s Db, tenant: Id<id::Tenant>, lane: Lane) -> Self {
-        Self { db, tenant, lane }
+    pub(crate) const fn new(db: &'s Db, tenant: Id<id::Tenant>, reader_pool: ReaderPool) -> Self {
+        Self { db, tenant, reader_pool }
     }
 
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
@@ -38,10 +38,10 @@ impl<'s> TenantConn<'s> {
 
     pub(crate) async fn read(&self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
         let reading = match self.db.guards_rows() {
-            true => self.db.begin_reading(self.lane).await?,
+            true => self.db.begin_reading(self.reader_pool).await?,
             false => None,
         };
-        let Some(mut tx) = reading else { return self.db.read_on(self.lane, sql, args).await };
+        let Some(mut tx) = reading else { return self.db.read_on(self.reader_pool, sql, args).await };
         tx.run(prelude(self.tenant)).await?;
         let rows = tx.fetch(sql, args).await?;
         tx.commit().await?;

@@ -205,23 +205,23 @@ impl Store {
         each: i64,
         limit: i64,
     ) -> Result<DueRows, StoreError> {
-        const LANES: &str = "select w.id, t.is_test
+        const WORKSPACES: &str = "select w.id, t.is_test
              from workspaces w cross join (select false as is_test union all select true) as t
              where w.bucket between $1 and $2 and w.paused is null and w.deleted_at is null
                and w.restore_generation = (select coalesce(max(generation), 0) from restore_generations)
                and (select c.id from callbacks c where c.workspace_id = w.id and c.is_test = t.is_test
                       and c.state = 'scheduled' and c.due_at <= $3 order by c.due_at, c.id limit 1) is not null";
-        const LANE: &str =
+        const READER_POOL: &str =
             "select bucket, id, tenant_id, workspace_id, channel, due_at, failures, is_test from callbacks
              where workspace_id = $1 and is_test = $2 and state = 'scheduled' and due_at <= $3
              order by due_at, id limit $4";
-        let lanes = self.db.read(LANES, args![range.0, range.1, until]).await?;
-        let each = each.min(limit / i64::try_from(lanes.len()).unwrap_or(limit).max(1)).max(1);
+        let workspaces = self.db.read(WORKSPACES, args![range.0, range.1, until]).await?;
+        let each = each.min(limit / i64::try_from(workspaces.len()).unwrap_or(limit).max(1)).max(1);
         let mut due = DueRows { rows: Vec::new(), is_all: true };
-        for lane in lanes {
+        for workspace in workspaces {
             let (workspace, test): (Id<id::Workspace>, bool) =
-                (Id::from_uuid(lane.get("id")?), lane.get("is_test")?);
-            let rows = self.db.read(LANE, args![workspace, test, until, each]).await?;
+                (Id::from_uuid(workspace.get("id")?), workspace.get("is_test")?);
+            let rows = self.db.read(READER_POOL, args![workspace, test, until, each]).await?;
             due.is_all &= i64::try_from(rows.len()).is_ok_and(|n| n < each);
             for row in &rows {
                 due.rows.push(DueRow::from_row(row)?);

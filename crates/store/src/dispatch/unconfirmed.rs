@@ -235,12 +235,12 @@ impl Store {
                  d.in_flight_until, d.first_absent_at, d.lookups, d.sealed, c.agent_id, c.is_test, c.sealed as callback_sealed
              from dispatches d join callbacks c on c.bucket = d.bucket and c.id = d.callback_id
              where +d.bucket between $1 and $2 and d.next_lookup_at <= $3 order by d.next_lookup_at limit $4";
-        const TAKE: &str = "update dispatches set next_lookup_at = $4, lookups = lookups + 1 where bucket = $1 and id = $2 and next_lookup_at <= $3";
+        const CLAIM: &str = "update dispatches set next_lookup_at = $4, lookups = lookups + 1 where bucket = $1 and id = $2 and next_lookup_at <= $3";
         let mut tx = self.db.begin().await?;
         let mut lookups = Vec::new();
         for row in tx.fetch(LIST, args![range.0, range.1, now, limit]).await? {
             let ask = UnconfirmedDispatch::from_row(&row)?;
-            if tx.execute(TAKE, args![ask.bucket, ask.id, now, next_at]).await? == 1 {
+            if tx.execute(CLAIM, args![ask.bucket, ask.id, now, next_at]).await? == 1 {
                 lookups.push(ask);
             }
         }

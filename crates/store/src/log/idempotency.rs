@@ -40,7 +40,7 @@ impl TenantStore {
         now: Timestamp,
         rng: &Rng,
     ) -> Result<IdempotencyRecord, StoreError> {
-        const TAKE: &str =
+        const RESERVE: &str =
             "insert into idempotency_keys (bucket, tenant_id, key_hash, id, request, created_at)
              values ($1, $2, $3, $4, $5, $6) on conflict do nothing";
         const KNOWN: &str = "select id, request, status, response from idempotency_keys where bucket = $1 and tenant_id = $2 and key_hash = $3";
@@ -52,7 +52,7 @@ impl TenantStore {
             Reservation { name: hash.finalize().into(), id: uuid::Uuid::from_bytes(rng.bytes::<16>()) };
         let mut tx = self.db().begin().await?;
         let values = args![bucket, self.tenant, slot.name, Id::<id::Key>::from_uuid(slot.id), *request, now];
-        if tx.execute(TAKE, values).await? == 1 {
+        if tx.execute(RESERVE, values).await? == 1 {
             tx.commit().await?;
             return Ok(IdempotencyRecord::Fresh(slot));
         }

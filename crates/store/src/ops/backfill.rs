@@ -60,12 +60,12 @@ impl Store {
         const LIST: &str = "select id, tenant_id, restore_generation, created_at, backfilled_to, backfilled_once_at from workspaces
              where bucket between $1 and $2 and backfill_at <= $3 and deleted_at is null
              order by backfill_at, id limit $4";
-        const TAKE: &str = "update workspaces set backfill_at = $2 where id = $1 and backfill_at <= $3";
+        const CLAIM: &str = "update workspaces set backfill_at = $2 where id = $1 and backfill_at <= $3";
         let mut tx = self.db.begin().await?;
         let mut due = Vec::new();
         for row in tx.fetch(LIST, args![range.0, range.1, now, limit]).await? {
             let id = Id::from_uuid(row.get("id")?);
-            if tx.execute(TAKE, args![id, next_at, now]).await? == 1 {
+            if tx.execute(CLAIM, args![id, next_at, now]).await? == 1 {
                 let created_at: i64 = row.get("created_at")?;
                 due.push(BackfillRow {
                     id,
@@ -125,7 +125,7 @@ impl Store {
     ) -> Result<Vec<MissingAnalysis>, StoreError> {
         const LIST: &str = "select bucket, workspace_id, tenant_id, call_id, channel, checks from calls
              where +bucket between $1 and $2 and check_at <= $3 order by check_at limit $4";
-        const TAKE: &str = "update calls set checks = checks + 1, check_at = $5
+        const CLAIM: &str = "update calls set checks = checks + 1, check_at = $5
              where bucket = $1 and workspace_id = $2 and call_id = $3 and check_at <= $4";
         let mut tx = self.db.begin().await?;
         let mut due = Vec::new();
@@ -138,7 +138,7 @@ impl Store {
                 channel: Channel::from_stored(&row.get::<Option<String>>("channel")?.unwrap_or_default()),
             };
             let next = (checks + 1 < max_checks).then(|| plus(now, minutes(ANALYSIS_AFTER_MINUTES)));
-            if tx.execute(TAKE, args![bucket, check.workspace, &check.call_id, now, next]).await? == 1 {
+            if tx.execute(CLAIM, args![bucket, check.workspace, &check.call_id, now, next]).await? == 1 {
                 due.push(check);
             }
         }
