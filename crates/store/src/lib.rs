@@ -65,14 +65,14 @@ pub use ops::backfill::{BackfillRow, MissingAnalysis};
 pub use ops::backup::restore_file;
 pub use ops::census::Census;
 pub use ops::clock::ClockRow;
-pub use ops::condition::Condition;
+pub use ops::inspection::Inspection;
 pub use ops::leases::Buckets;
 pub use ops::restore::{LostDispatch, RestoreGeneration};
 pub use redialer_kek::{Kek, KeyError};
 pub use tenant_store::TenantStore;
 
 use accounts::workspace_context::{CACHED_TABLES, Contexts};
-use db::{Db, args, vitals::Vitals};
+use db::{Db, args, writer_health::WriterHealth};
 
 /// The database, and the key-encryption key that unwraps tenant keys.
 #[derive(Clone)]
@@ -178,8 +178,8 @@ impl Store {
         self.db.read("select 1 as one", args![]).await.map(|_| ())
     }
 
-    pub(crate) fn vitals(&self) -> Arc<Vitals> {
-        Arc::clone(&self.db.vitals)
+    pub(crate) fn writer_health(&self) -> Arc<WriterHealth> {
+        Arc::clone(&self.db.writer_health)
     }
 
     /// Whether the database accepts writes: no batch is stalled and the last commit succeeded. If it failed, tries a
@@ -187,11 +187,11 @@ impl Store {
     pub async fn can_write(&self) -> bool {
         const TRY: &str = "insert into meta (name, value) values ('write_check', $1)
              on conflict (name) do update set value = $1";
-        let vitals = &self.db.vitals;
-        if vitals.is_stalled() {
+        let writer_health = &self.db.writer_health;
+        if writer_health.is_stalled() {
             return false;
         }
-        !vitals.is_failing() || self.db.write(TRY, args![Vec::<u8>::new()]).await.is_ok()
+        !writer_health.is_failing() || self.db.write(TRY, args![Vec::<u8>::new()]).await.is_ok()
     }
 
     /// Maintenance. On SQLite, checkpoints the write-ahead log, so that no commit has to. On Postgres, analyzes tables

@@ -9,7 +9,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use anyhow::{Context as _, bail, ensure};
 use redialer_core::rng::Rng;
 use redialer_kek::{Kek, KeyFile, Transit};
-use redialer_store::{Abort, Condition, KeyError, SchemaState, Store, StoreError};
+use redialer_store::{Abort, Inspection, KeyError, SchemaState, Store, StoreError};
 
 use crate::{
     clock::{self, Clock},
@@ -23,7 +23,7 @@ const CONNECT_EVERY: Duration = Duration::from_millis(500);
 /// A database that was inspected but not opened yet.
 pub(crate) struct Inspected<'c> {
     config: &'c Config,
-    condition: Condition,
+    inspection: Inspection,
     rng: Rng,
 }
 
@@ -35,18 +35,18 @@ pub(crate) async fn open(config: &Config) -> anyhow::Result<Store> {
 /// Inspects the database; fails if it is sealed and its key file is missing.
 pub(crate) async fn find(config: &Config) -> anyhow::Result<Inspected<'_>> {
     let rng = clock::rng().context("the operating system returned no random bytes")?;
-    let condition = match &config.database_url {
-        Some(url) => Condition::of_postgres(url).await.context("database_url")?,
-        None => Condition::of_sqlite(&config.database_file())
+    let inspection = match &config.database_url {
+        Some(url) => Inspection::of_postgres(url).await.context("database_url")?,
+        None => Inspection::of_sqlite(&config.database_file())
             .with_context(|| format!("data_dir: {} cannot be read", config.database_file().display()))?,
     };
     let key_file = config.kek_file();
     ensure!(
-        !condition.sealed || config.key_service()?.is_some() || key_file.exists(),
+        !inspection.sealed || config.key_service()?.is_some() || key_file.exists(),
         "kek: the key file {} of this encrypted database is missing; put it back",
         absolute(key_file).display()
     );
-    Ok(Inspected { config, condition, rng })
+    Ok(Inspected { config, inspection, rng })
 }
 
 /// Like [`find`], but waits about ten seconds for a database that is starting.
@@ -127,7 +127,7 @@ impl Inspected<'_> {
     }
 
     const fn exists(&self) -> bool {
-        self.condition.applied > 0
+        self.inspection.applied > 0
     }
 
     fn ensure_exists(&self) -> anyhow::Result<()> {
@@ -147,7 +147,7 @@ impl Inspected<'_> {
     }
 
     fn ensure_not_older(&self) -> anyhow::Result<()> {
-        let Condition { applied, known, .. } = self.condition;
+        let Inspection { applied, known, .. } = self.inspection;
         ensure!(
             applied >= known,
             "the database's schema is older than this version ({} migrations are missing); run `redialer migrate`",
@@ -165,7 +165,7 @@ impl Inspected<'_> {
     /// The key-encryption key; creates the key file if it does not exist and nothing is sealed.
     fn key_or_new(&self) -> anyhow::Result<Kek> {
         let path = self.config.kek_file();
-        if self.config.key_service()?.is_some() || self.condition.sealed || path.exists() {
+        if self.config.key_service()?.is_some() || self.inspection.sealed || path.exists() {
             return key(self.config);
         }
         Ok(Kek::File(KeyFile::create(&path, &self.rng)?))

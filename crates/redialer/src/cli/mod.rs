@@ -2,14 +2,14 @@
 //!
 //! Exit codes: 0 success, 1 failure, 2 invalid usage or settings (one line on stderr that names the setting).
 
+mod api_key;
 mod audit;
 mod backup;
 mod check_signature;
 mod database;
 mod demo;
 mod doctor;
-mod key;
-mod keys;
+mod encryption_keys;
 mod serve;
 mod sim;
 mod tenant;
@@ -64,7 +64,7 @@ enum Command {
         #[command(flatten)]
         flags: StorageFlags,
         #[command(subcommand)]
-        command: key::Key,
+        command: api_key::Key,
     },
     /// Verify the audit logs
     Audit {
@@ -78,7 +78,7 @@ enum Command {
         #[command(flatten)]
         flags: StorageFlags,
         #[command(subcommand)]
-        command: keys::Keys,
+        command: encryption_keys::Keys,
     },
     /// Create the database, or upgrade its schema to this version
     Migrate {

@@ -15,7 +15,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{StoreError, db::vitals::Vitals};
+use crate::{StoreError, db::writer_health::WriterHealth};
 
 /// The maximum number of items per commit.
 const MAX_BATCH: usize = 256;
@@ -55,14 +55,14 @@ impl<T: Send + 'static, R: Send + 'static> GroupCommit<T, R> {
     /// written.
     pub(crate) fn start<F>(
         waiting: usize,
-        vitals: Arc<Vitals>,
+        writer_health: Arc<WriterHealth>,
         write: impl Fn(Vec<T>) -> F + Send + Sync + 'static,
     ) -> (Self, JoinHandle<()>)
     where
         F: Future<Output = Result<Vec<R>, StoreError>> + Send + 'static,
     {
         let (sender, receiver) = mpsc::channel::<Waiting<T, R>>(waiting);
-        (Self(sender), spawned(batches(receiver, vitals, write)))
+        (Self(sender), spawned(batches(receiver, writer_health, write)))
     }
 
     /// Writes one item, or rejects it at once if the queue is full.
@@ -82,7 +82,7 @@ impl<T: Send + 'static, R: Send + 'static> GroupCommit<T, R> {
 
 async fn batches<T, R, F>(
     mut receiver: mpsc::Receiver<Waiting<T, R>>,
-    vitals: Arc<Vitals>,
+    writer_health: Arc<WriterHealth>,
     write: impl Fn(Vec<T>) -> F,
 ) where
     F: Future<Output = Result<Vec<R>, StoreError>> + Send,
@@ -95,7 +95,7 @@ async fn batches<T, R, F>(
             taken.extend(more);
         }
         let (items, answers): (Vec<_>, Vec<_>) = taken.drain(..).unzip();
-        let mut results = match written(write(items), &vitals).await {
+        let mut results = match written(write(items), &writer_health).await {
             Ok(results) => results.into_iter().map(Some).collect(),
             Err(error) => {
                 tracing::error!(%error, n = answers.len(), "a batch of writes failed");
@@ -118,13 +118,13 @@ async fn gather() {
 /// Writes a batch within its deadline.
 async fn written<R>(
     batch: impl Future<Output = Result<Vec<R>, StoreError>> + Send,
-    vitals: &Arc<Vitals>,
+    writer_health: &Arc<WriterHealth>,
 ) -> Result<Vec<R>, StoreError> {
     let mut batch = pin!(AssertUnwindSafe(batch).catch_unwind());
     let written = match timeout(STALL_TIMEOUT, &mut batch).await {
         Ok(written) => Some(written),
         Err(_) => {
-            let _stall = vitals.stall();
+            let _stall = writer_health.stall();
             tracing::warn!("a batch of writes has been running for {} s", STALL_TIMEOUT.as_secs());
             timeout(GIVE_UP_TIMEOUT, &mut batch).await.ok()
         }

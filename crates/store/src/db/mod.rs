@@ -19,7 +19,7 @@ pub(crate) mod ttl_cache;
 pub(crate) mod tx;
 pub(crate) mod tx_kind;
 pub(crate) mod values;
-pub(crate) mod vitals;
+pub(crate) mod writer_health;
 
 use std::{
     path::{Path, PathBuf},
@@ -48,7 +48,7 @@ use crate::{
         sqlite::Mode,
         ttl_cache::Generation,
         tx_kind::TxKind,
-        vitals::Vitals,
+        writer_health::WriterHealth,
     },
 };
 
@@ -59,7 +59,7 @@ pub(crate) struct Db {
     writer: Pool,
     hot: Pool,
     api: Pool,
-    pub(crate) vitals: Arc<Vitals>,
+    pub(crate) writer_health: Arc<WriterHealth>,
     pub(crate) due_signal: Arc<DueSignal>,
     /// Tables with cached rows; a transaction that writes to one of them starts a new cache generation.
     cached_tables: &'static [&'static str],
@@ -128,7 +128,7 @@ impl Db {
             writer: pool(1, Mode::Write),
             hot: pool(SQLITE_HOT, Mode::Read),
             api: pool(SQLITE_API, Mode::Read),
-            vitals: Arc::default(),
+            writer_health: Arc::default(),
             due_signal: Arc::default(),
             cached_tables,
             generation: Generation::default(),
@@ -160,7 +160,7 @@ impl Db {
                 analyzed: Arc::default(),
                 guarded: Arc::default(),
             },
-            vitals: Arc::default(),
+            writer_health: Arc::default(),
             due_signal: Arc::default(),
             cached_tables,
             generation: Generation::default(),
@@ -195,7 +195,7 @@ impl Db {
     /// Same, for a group-commit writer. Its callers passed [`FailPoint::Begin`] when they queued their items.
     pub(crate) async fn begin_now(&self, kind: TxKind) -> Result<Tx, StoreError> {
         let guard = self.writer.begin(kind).await.map_err(StoreError::from);
-        let guard = guard.inspect_err(|error| self.vitals.wrote(Err(error)))?;
+        let guard = guard.inspect_err(|error| self.writer_health.wrote(Err(error)))?;
         Ok(Tx::writing(guard, self))
     }
 

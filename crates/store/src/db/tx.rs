@@ -14,7 +14,7 @@ use crate::{
         pool::{Conn, Guard, in_time},
         query::replace_if_broken,
         ttl_cache::Generation,
-        vitals::Vitals,
+        writer_health::WriterHealth,
     },
 };
 
@@ -28,7 +28,7 @@ fn written_table(sql: &str) -> Option<&str> {
 pub(crate) struct Tx {
     guard: Guard,
     /// Where to record the outcome of writes; `None` for a transaction that only reads.
-    vitals: Option<Arc<Vitals>>,
+    writer_health: Option<Arc<WriterHealth>>,
     /// Whether a statement without result rows ran, which is taken as a write.
     wrote: bool,
     /// The earliest due time, in milliseconds, that this transaction creates.
@@ -43,13 +43,17 @@ pub(crate) struct Tx {
 
 impl Tx {
     pub(crate) fn writing(guard: Guard, db: &Db) -> Self {
-        Self { vitals: Some(Arc::clone(&db.vitals)), faults: db.faults.clone(), ..Self::reading(guard, db) }
+        Self {
+            writer_health: Some(Arc::clone(&db.writer_health)),
+            faults: db.faults.clone(),
+            ..Self::reading(guard, db)
+        }
     }
 
     pub(crate) fn reading(guard: Guard, db: &Db) -> Self {
         Self {
             guard,
-            vitals: None,
+            writer_health: None,
             wrote: false,
             due: None,
             due_signal: Arc::clone(&db.due_signal),
@@ -94,8 +98,8 @@ impl Tx {
     fn noted<T>(&mut self, done: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(error) = &done {
             replace_if_broken(&mut self.guard, error);
-            if let Some(vitals) = &self.vitals {
-                vitals.wrote(Err(error));
+            if let Some(writer_health) = &self.writer_health {
+                writer_health.wrote(Err(error));
             }
         }
         done
@@ -161,8 +165,9 @@ impl Tx {
 
     pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
         let committed = self.try_commit().await;
-        if let Some(vitals) = self.vitals.as_ref().filter(|_| self.wrote || committed.is_err()) {
-            vitals.wrote(committed.as_ref().copied());
+        if let Some(writer_health) = self.writer_health.as_ref().filter(|_| self.wrote || committed.is_err())
+        {
+            writer_health.wrote(committed.as_ref().copied());
         }
         committed
     }

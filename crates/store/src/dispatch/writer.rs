@@ -47,7 +47,7 @@ impl DispatchWriter {
     /// Starts the writer. It ends when every [`DispatchWriter`] is dropped and the queue is written.
     pub fn start(store: Store) -> (Self, JoinHandle<()>) {
         let writes = store.clone();
-        let (group, writer) = GroupCommit::start(MAX_WAITING, store.vitals(), move |entries| {
+        let (group, writer) = GroupCommit::start(MAX_WAITING, store.writer_health(), move |entries| {
             let store = writes.clone();
             async move { Ok(store.write_all(entries).await) }
         });

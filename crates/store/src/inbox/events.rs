@@ -110,7 +110,7 @@ impl Inbox {
     /// Starts the writer. It ends when every [`Inbox`] is dropped and the queue is written.
     pub fn start(store: Store) -> (Self, JoinHandle<()>) {
         let writes = store.clone();
-        let (group, writer) = GroupCommit::start(MAX_WAITING, store.vitals(), move |batch| {
+        let (group, writer) = GroupCommit::start(MAX_WAITING, store.writer_health(), move |batch| {
             let store = writes.clone();
             async move { Ok(record(&store, batch).await) }
         });

@@ -4,7 +4,7 @@ pub(crate) mod backfill;
 pub(crate) mod backup;
 pub(crate) mod census;
 pub(crate) mod clock;
-pub(crate) mod condition;
+pub(crate) mod inspection;
 pub(crate) mod leases;
 pub(crate) mod restore;
 pub(crate) mod table_copy;

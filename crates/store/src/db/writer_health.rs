@@ -12,14 +12,14 @@ use crate::StoreError;
 
 /// The latest state of the writers of one database.
 #[derive(Default)]
-pub(crate) struct Vitals {
+pub(crate) struct WriterHealth {
     /// Whether no write has succeeded since one failed because the database was unavailable or out of space.
     failing: AtomicBool,
     /// The number of batches that run too long.
     stalled: AtomicUsize,
 }
 
-impl Vitals {
+impl WriterHealth {
     /// Records the outcome of a write.
     pub(crate) fn wrote(&self, done: Result<(), &StoreError>) {
         match done {
@@ -47,7 +47,7 @@ impl Vitals {
 }
 
 /// A stalled batch.
-pub(crate) struct Stall(Arc<Vitals>);
+pub(crate) struct Stall(Arc<WriterHealth>);
 
 impl Drop for Stall {
     fn drop(&mut self) {

@@ -17,7 +17,7 @@ use crate::{
 
 /// The state of a database.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Condition {
+pub struct Inspection {
     /// Applied migrations; 0 for a database that redialer has not used yet.
     pub applied: usize,
     /// Migrations that this version knows.
@@ -32,7 +32,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 const SEALED: &str = "select count(*) as n from meta where name = 'kek_check'";
 const APPLIED: &str = "select count(*) as n from _sqlx_migrations where success";
 
-impl Condition {
+impl Inspection {
     /// The state of the embedded database in that file.
     pub fn of_sqlite(file: &Path) -> Result<Self, StoreError> {
         const TABLES: &str =
@@ -46,13 +46,13 @@ impl Condition {
         let mut n = |sql| -> Result<i64, sqlx::Error> {
             db.rows(sql, Args::default())?.first().map_or(Ok(0), |row| row.get("n"))
         };
-        let mut condition = Self { known, ..Self::default() };
+        let mut inspection = Self { known, ..Self::default() };
         if n(TABLES)? == 2 {
-            condition.applied = count(n(APPLIED)?);
-            condition.sealed = n(SEALED)? > 0;
+            inspection.applied = count(n(APPLIED)?);
+            inspection.sealed = n(SEALED)? > 0;
         }
         db.close()?;
-        Ok(condition)
+        Ok(inspection)
     }
 
     /// The state of a Postgres database. Connects once; the error names the reason.
@@ -64,13 +64,13 @@ impl Condition {
             || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", CONNECT.as_secs()));
         let connecting = tokio::time::timeout(CONNECT, PgConnection::connect_with(&options)).await;
         let mut db = connecting.map_err(|_| sqlx::Error::Io(late()))??;
-        let mut condition = Self { known: schema::PG.iter().count(), ..Self::default() };
+        let mut inspection = Self { known: schema::PG.iter().count(), ..Self::default() };
         if sqlx::query_scalar(TABLES).fetch_one(&mut db).await? {
-            condition.applied = count(sqlx::query_scalar(APPLIED).fetch_one(&mut db).await?);
-            condition.sealed = count(sqlx::query_scalar(SEALED).fetch_one(&mut db).await?) > 0;
+            inspection.applied = count(sqlx::query_scalar(APPLIED).fetch_one(&mut db).await?);
+            inspection.sealed = count(sqlx::query_scalar(SEALED).fetch_one(&mut db).await?) > 0;
         }
         db.close().await?;
-        Ok(condition)
+        Ok(inspection)
     }
 }
 
