@@ -29,7 +29,7 @@ const MOST_WORKSPACES: i64 = 1_000;
 #[derive(Serialize, ToSchema)]
 #[schema(as = Attention)]
 pub(crate) struct View {
-    /// Callbacks that do not continue by themselves, newest first.
+    /// Callbacks that need attention or are being resolved, newest first.
     data: Vec<callbacks::View>,
     /// Send it as `cursor` for the next page.
     next_cursor: Option<String>,

@@ -102,7 +102,7 @@ pub(crate) fn order() -> RefOr<Schema> {
 
 /// The kinds of entries in the activity feed.
 pub(crate) fn activity() -> RefOr<Schema> {
-    let what = "`webhook`: a received webhook. `dial`: a request to place a call. `refusal`: rejected webhooks, or a dial that was postponed or given up.";
+    let what = "`webhook`: a received webhook. `dial`: a request to place a call. `refusal`: rejected webhooks, a dial that was delayed, held or dropped, or a workspace that was paused or resumed.";
     read(word(&["webhook", "dial", "refusal"], what))
 }
 
