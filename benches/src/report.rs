@@ -176,8 +176,8 @@ pub(crate) fn write(path: &Path, machine: &str, rows: &[Row]) -> anyhow::Result<
 
 const INTRODUCTION: &str = "# Benchmarks
 
-Each figure is compared with a limit that was measured in the same run: the figure of a minimal program that does only the
-unavoidable part of the work. Client, server, provider and database share one machine, whose speed varies by up to a third
+Where a limit exists, the figure is compared with it; the limit was measured in the same run, with a minimal program that does only
+the unavoidable part of the work. Client, server, provider and database share one machine, whose speed varies by up to a third
 from hour to hour, so compare ratios, not absolute figures. `cargo xtask bench --write` repeats the measurement and updates
 this page.
 ";
@@ -199,7 +199,7 @@ the figures in the table; rows of units that did not run are kept.
 | `footprint` | memory and start time of an idle server, and the size of the binary |
 | `disk` | disk space per webhook of 10 KB |
 
-The goal is the figure that was aimed at, the floor the one that a release must reach. A multiple (`×`) is a bound on the ratio to the
+The goal is the target; the floor is the minimum for a release. A multiple (`×`) is a bound on the ratio to the
 limit. The limits are in `benches/src/limits/`, the units in `benches/src/units/`.
 [0014](decisions/0014-one-path-one-driver-one-provider-interface.md#benchmark-figures-and-floors) explains figures that miss a floor.
 ";

@@ -34,7 +34,7 @@ pub(crate) enum Keys {
     },
     /// Delete old keys that are no longer used: the tenants' old keys, and every key in the key file except the current one
     Retire,
-    /// Destroy a tenant's key, so that its data can never be decrypted again, not even from backups made with `--keys`. This cannot be undone
+    /// Destroy a tenant's key, so that its data, including that in backups made with `--keys`, can no longer be decrypted. Backups that contain the key are not affected. This cannot be undone
     Destroy {
         /// The tenant's id (`tn_…`); `redialer tenant list` shows it
         #[arg(long)]
