@@ -207,12 +207,12 @@ async fn watched(
         process.must_run()?;
         let (minutes, rss_mb, files) = (watch.secs() / 60.0, process.rss_mb()?, process.files()?);
         samples.push(Sample { minutes, rss_mb, files });
-        let decided = product.counter("redialer_deliveries_decided_total").await?;
+        let processed = product.counter("redialer_events_processed_total").await?;
         let scheduled = product.counter("redialer_callbacks_scheduled_total").await?;
         let dialed = product.counter("redialer_dials_total").await?;
         let sent = sent.load(Ordering::Relaxed);
         say(&format!(
-            "{minutes:>6.1} {rss_mb:>9.1} {files:>6} {sent:>8} {decided:>8} {scheduled:>10} {dialed:>8}"
+            "{minutes:>6.1} {rss_mb:>9.1} {files:>6} {sent:>8} {processed:>9} {scheduled:>10} {dialed:>8}"
         ));
     }
     Ok(samples)

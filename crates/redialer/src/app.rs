@@ -17,14 +17,14 @@ use crate::{
     clock::Clock,
     config::Config,
     state::{
-        api_rate::ApiRateLimiter, backfill_progress::Sweeps, dial_permits::Permits,
+        api_rate::ApiRateLimiter, backfill_progress::InterruptedBackfills, dial_permits::Permits,
         dial_rate::DialRateLimiter, due_queue::DueQueue, event_queue::EventQueue, key_outages::Outages,
         rejected_webhooks::RejectedWebhooks,
     },
 };
 
 /// The number of stuck items in the last round, and the number last logged, by bucket range and kind.
-pub type Alarms = BTreeMap<((i64, i64), &'static str), (i64, i64)>;
+pub type StuckCounts = BTreeMap<((i64, i64), &'static str), (i64, i64)>;
 
 /// The application state.
 pub struct App {
@@ -49,7 +49,7 @@ pub struct App {
     /// Outages of the key service.
     pub key_outages: Outages,
     /// Progress of backfills, so that the next round resumes them.
-    pub sweeps: Sweeps,
+    pub backfills: InterruptedBackfills,
     /// When this process started.
     pub started_at: Timestamp,
     /// Memory held by request bodies, in bytes.
@@ -64,7 +64,7 @@ pub struct App {
     pub buckets: watch::Sender<Buckets>,
     /// Callbacks that are due soon.
     pub due: DueQueue,
-    /// Recorded events that wait to be decided.
+    /// Recorded events that wait to be processed.
     pub events: EventQueue,
     /// Notified when the inbox has new events.
     pub inbox_bell: Notify,
@@ -73,7 +73,7 @@ pub struct App {
     /// Counts of rejected webhooks.
     pub rejected_webhooks: RejectedWebhooks,
     /// The numbers of stuck items at the last check.
-    pub alarms: Mutex<Alarms>,
+    pub stuck: Mutex<StuckCounts>,
     draining: AtomicBool,
     drain_bell: Notify,
 }
@@ -105,7 +105,7 @@ impl App {
             dial_rate: DialRateLimiter::default(),
             dials,
             key_outages: Outages::default(),
-            sweeps: Sweeps::default(),
+            backfills: InterruptedBackfills::default(),
             started_at,
             waiting_bytes: Arc::default(),
             api_requests,
@@ -117,7 +117,7 @@ impl App {
             inbox_bell: Notify::new(),
             due_bell: Notify::new(),
             rejected_webhooks: RejectedWebhooks::default(),
-            alarms: Mutex::default(),
+            stuck: Mutex::default(),
             draining: AtomicBool::new(false),
             drain_bell: Notify::new(),
         })

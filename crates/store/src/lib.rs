@@ -24,7 +24,7 @@ use redialer_core::{
     tenant::{Limits, Plan, Plans},
 };
 
-pub use accounts::agents::{AgentChange, AgentRow, Roster};
+pub use accounts::agents::{AgentChange, AgentRow, RosterEntry};
 pub use accounts::api_keys::{KeyInfo, KeyRow, NewKey};
 pub use accounts::key_hash::hash_key;
 pub use accounts::members::{MemberRow, NewMember};

@@ -33,7 +33,7 @@ pub use gates::{
     Attempt, Candidate, DialingAgent, Due, Gate, GateRecord, Verdict, decision, dialed_together, gates,
 };
 pub use on_request::{Forced, Request, RequestError, is_schedulable, on_request};
-pub use recipient::{Recipient, may_be_dialed, number_of_agent, recipient_of, why_nobody};
+pub use recipient::{Recipient, may_be_dialed, number_of_agent, recipient_of, why_no_recipient};
 pub use requested_time::{RequestedTime, ZONE_UNSURE, may_contain_request, requested_time, time_in_words};
 pub use unknown::{
     Finding, LookupMethod, Resolution, SETTLE_MINUTES, Unknown, after_lookup, is_outcome_overdue,

@@ -74,7 +74,7 @@ pub fn may_be_dialed(person: &Phone, from: Option<&Phone>, is_own: impl Fn(&Phon
 }
 
 /// Why there is no number to dial, if the call would otherwise have led to a callback.
-pub fn why_nobody(facts: &CallFacts, recipient: &Recipient, after: &AfterCall) -> Option<EventNote> {
+pub fn why_no_recipient(facts: &CallFacts, recipient: &Recipient, after: &AfterCall) -> Option<EventNote> {
     let is_wanted = facts.request.callback || facts.is_outbound_call();
     recipient.note.filter(|_| is_wanted && (after.settled || after.analyzed))
 }
@@ -181,7 +181,7 @@ mod tests {
             let request = CallbackRequest { callback, ..CallbackRequest::default() };
             let facts = CallFacts { request, direction: Some(direction), ..facts(None, None) };
             let recipient = Recipient { person: None, from: None, note: Some(EventNote::NoNumber) };
-            why_nobody(&facts, &recipient, &AfterCall { settled, analyzed, ..AfterCall::default() }).is_some()
+            why_no_recipient(&facts, &recipient, &AfterCall { settled, analyzed, ..AfterCall::default() }).is_some()
         };
         let (inbound, outbound) = (Direction::Inbound, Direction::Outbound);
         assert!(has_note(true, inbound, false, true) && has_note(true, inbound, true, false));

@@ -1,8 +1,8 @@
 //! The provider account that a key belongs to, and how a failed read of the provider affects the workspace.
 //!
 //! Invariant: a rejected key (401) or an unpaid account (402) pauses the workspace immediately, and the API shows the
-//! reason. If the key may not do a read (403), a missing permission is recorded, and the features that need the read
-//! continue without its data.
+//! reason. If the key lacks permission for a read (403), the missing permission is recorded, and the features that need
+//! the read continue without its data.
 
 use redialer_core::{Id, id, permission::Permission, workspace::Pause};
 use redialer_providers::{Provider, ReadError, ReadFailure};
@@ -10,7 +10,7 @@ use redialer_store::TenantKey;
 
 use crate::app::App;
 
-/// The account that a key belongs to: as reported by the provider, else a keyed digest of the key.
+/// Returns the account that a key belongs to: as reported by the provider, or else a keyed digest of the key.
 pub async fn of_key(
     provider: &dyn Provider,
     tenant_key: &TenantKey,
@@ -28,7 +28,7 @@ pub async fn of_key(
     Ok(format!("key:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
 }
 
-/// Records a failed read if the account caused it: pauses the workspace or notes a missing permission.
+/// Records a failed read if the key or the account is the cause: pauses the workspace or records a missing permission.
 pub async fn read_failed(app: &App, workspace: Id<id::Workspace>, error: &ReadError) {
     metrics::counter!("redialer_provider_refusals_total", "answer" => answer_of(error)).increment(1);
     let done = match &error.failure {
@@ -41,7 +41,7 @@ pub async fn read_failed(app: &App, workspace: Id<id::Workspace>, error: &ReadEr
         ReadFailure::Unknown(_) | ReadFailure::Throttled { .. } | ReadFailure::Unavailable(_) => Ok(()),
     };
     if let Err(error) = done {
-        tracing::warn!(workspace.id = %workspace, %error, "the provider's refusal could not be recorded in the workspace");
+        tracing::warn!(workspace.id = %workspace, %error, "the refusal of the provider could not be recorded in workspace {workspace}; the next refused read retries");
     }
 }
 
@@ -63,7 +63,7 @@ pub async fn read_succeeded(app: &App, workspace: Id<id::Workspace>, missing: &[
         return;
     }
     if let Err(error) = app.store.set_permission(workspace, what.as_str(), true).await {
-        tracing::warn!(workspace.id = %workspace, %error, "a missing permission could not be recorded in the workspace");
+        tracing::warn!(workspace.id = %workspace, %error, "the missing permission {what:?} of workspace {workspace} could not be cleared; the next successful read retries");
     }
 }
 

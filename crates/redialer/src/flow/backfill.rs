@@ -35,9 +35,9 @@ use crate::{
 pub const INTERVAL: Duration = Duration::from_secs(2);
 const MAX_WORKSPACES: i64 = 10;
 const MAX_ANALYSES: i64 = 20;
-/// The most requests for one overdue analysis, over about four hours.
+/// The maximum number of requests for one overdue analysis, over about four hours.
 const MAX_CHECKS_PER_CALL: i64 = 24;
-/// The most calls imported and pages read for one workspace per round; then other workspaces continue.
+/// The maximum number of calls imported and of pages read for one workspace per round; then other workspaces continue.
 const MAX_RECORDS: usize = 100;
 const MAX_PAGES: usize = 50;
 /// A call is skipped after its record could not be read this many times.
@@ -63,7 +63,7 @@ pub async fn round(app: &Arc<App>) -> Result<(), StoreError> {
                 if let Stopped::Provider(error) = &error {
                     account::read_failed(app, check.workspace, error).await;
                 }
-                tracing::info!(workspace.id = %check.workspace, %error, "an overdue analysis could not be fetched");
+                tracing::info!(workspace.id = %check.workspace, %error, "the overdue analysis of a call of workspace {} could not be fetched; it is retried later, {MAX_CHECKS_PER_CALL} times at most", check.workspace);
             }
         }
     }
@@ -90,7 +90,7 @@ async fn workspace(
         .map_or(row.backfilled_to, |restore_generation| restore_generation.backup_at.min(row.backfilled_to));
     let wanted =
         waiting.map_or(row.restore_generation, |restore_generation| restore_generation.restore_generation);
-    let mut progress = app.sweeps.take(row.id, wanted).unwrap_or_else(|| Progress {
+    let mut progress = app.backfills.take(row.id, wanted).unwrap_or_else(|| Progress {
         began: now,
         since: plus(known_to, minutes(-OVERLAP_MINUTES)).max(row.created_at),
         restore_generation: wanted,
@@ -98,13 +98,13 @@ async fn workspace(
         unprocessed: Vec::new(),
         failures: 0,
     });
-    let done = go_on(app, row, waiting.is_some(), &mut progress).await;
+    let done = run_share(app, row, waiting.is_some(), &mut progress).await;
     let began = progress.began;
     if !matches!(done, Ok(true)) {
-        app.sweeps.keep(row.id, progress);
+        app.backfills.keep(row.id, progress);
     }
     if !done? {
-        // Continue once the other due workspaces had their share.
+        // Continues once the other due workspaces have had their share.
         return Ok(app.store.backfill_soon(row.id, now).await?);
     }
     app.store.record_backfill(row.id, began).await?;
@@ -115,22 +115,22 @@ async fn workspace(
 }
 
 /// Runs one round's share of a backfill. Returns whether the backfill is complete.
-async fn go_on(
+async fn run_share(
     app: &Arc<App>,
     row: &BackfillRow,
     restored: bool,
     progress: &mut Progress,
 ) -> Result<bool, Stopped> {
-    let sweep = Sweep::open(app, row, restored).await?;
+    let backfill = WorkspaceBackfill::open(app, row, restored).await?;
     let done = async {
-        sweep.list(progress).await?;
-        if progress.lists.is_empty() { sweep.take_some(progress).await } else { Ok(false) }
+        backfill.list(progress).await?;
+        if progress.lists.is_empty() { backfill.import_batch(progress).await } else { Ok(false) }
     };
     let done = done.await;
     if let Err(Stopped::Provider(error)) = &done {
         account::read_failed(app, row.id, error).await;
         if matches!(error.failure, ReadFailure::Forbidden { .. }) && !restored {
-            // The key may not read the account's calls, so webhooks are the only source.
+            // The key lacks permission to read the account's calls, so webhooks are the only source.
             progress.lists.clear();
             progress.unprocessed.clear();
             return Ok(true);
@@ -139,7 +139,7 @@ async fn go_on(
     done
 }
 
-/// Records a complete backfill of a restored workspace. After the second one that counts, the workspace dials.
+/// Records a complete backfill of a restored workspace. Dialing resumes after the second backfill that counts.
 async fn enter_restore_generation(
     app: &App,
     row: &BackfillRow,
@@ -159,18 +159,18 @@ async fn enter_restore_generation(
     }
 }
 
-struct Sweep<'a> {
+struct WorkspaceBackfill<'a> {
     app: &'a Arc<App>,
     row: &'a BackfillRow,
     workspace: WorkspaceRow,
     api_key: Secret<String>,
     /// The provider's ids of the agents whose webhooks are accepted.
     agents: HashSet<String>,
-    /// After a restore, calls in progress count too, and the order of events matters.
+    /// After a restore, calls in progress are imported too, and each event is processed before the next import.
     restored: bool,
 }
 
-impl<'a> Sweep<'a> {
+impl<'a> WorkspaceBackfill<'a> {
     async fn open(app: &'a Arc<App>, row: &'a BackfillRow, restored: bool) -> Result<Self, StoreError> {
         let key = app.store.open_key(row.tenant).await?;
         let workspace = app.store.for_tenant(row.tenant).workspace(row.id).await?;
@@ -203,21 +203,21 @@ impl<'a> Sweep<'a> {
         Ok(())
     }
 
-    /// Imports calls, oldest first, at most `MAX_RECORDS`. Returns whether none is left.
-    async fn take_some(&self, progress: &mut Progress) -> Result<bool, Stopped> {
+    /// Imports calls, oldest first, at most `MAX_RECORDS`. Returns whether all are imported.
+    async fn import_batch(&self, progress: &mut Progress) -> Result<bool, Stopped> {
         for _ in 0..MAX_RECORDS {
             let Some((channel, call_id)) = progress.unprocessed.last() else { return Ok(true) };
-            match self.take(*channel, call_id).await {
+            match self.import_call(*channel, call_id).await {
                 Err(Stopped::Provider(error)) if matches!(error.failure, ReadFailure::Unavailable(_)) => {
                     progress.failures += 1;
-                    if progress.failures < MAX_FAILURES || !self.provider_answers().await? {
+                    if progress.failures < MAX_FAILURES || !self.provider_responds().await? {
                         return Err(error.into());
                     }
                     // One unreadable record must not keep all others from being imported (I33).
-                    tracing::error!(workspace.id = %self.row.id, call.id = call_id, %error, "the record of call {call_id} could not be fetched in {MAX_FAILURES} tries; the call is skipped");
+                    tracing::error!(workspace.id = %self.row.id, call.id = call_id, %error, "the record of call {call_id} could not be fetched in {MAX_FAILURES} attempts; the call is skipped");
                     metrics::counter!("redialer_calls_unread_total").increment(1);
                 }
-                taken => taken?,
+                imported => imported?,
             }
             progress.unprocessed.pop();
             progress.failures = 0;
@@ -225,20 +225,20 @@ impl<'a> Sweep<'a> {
         Ok(progress.unprocessed.is_empty())
     }
 
-    /// Whether the provider answers another request.
-    async fn provider_answers(&self) -> Result<bool, StoreError> {
+    /// Whether the provider responds to another request, so that only this record is unreadable.
+    async fn provider_responds(&self) -> Result<bool, StoreError> {
         let provider = self.app.provider(&self.workspace, false)?;
         Ok(provider.calls(&self.api_key, Channel::Voice, None).await.is_ok())
     }
 
-    async fn take(&self, channel: Channel, call_id: &str) -> Result<(), Stopped> {
+    async fn import_call(&self, channel: Channel, call_id: &str) -> Result<(), Stopped> {
         let query = CallQuery { channel, id: call_id, placed_by: None };
         let record = match self.app.provider(&self.workspace, false)?.record(&self.api_key, query).await {
             // The list contained it, but the record is gone: its retention has ended.
             Err(ReadError { failure: ReadFailure::Unknown(_), .. }) => return Ok(()),
             other => other?,
         };
-        if import(self.app, self.row.tenant, self.row.id, record, self.restored).await? {
+        if import_record(self.app, self.row.tenant, self.row.id, record, self.restored).await? {
             tracing::info!(workspace.id = %self.row.id, "a call for which no webhook arrived was imported from the provider's list");
             metrics::counter!("redialer_calls_found_total").increment(1);
         }
@@ -256,25 +256,25 @@ async fn analysis(app: &Arc<App>, check: &MissingAnalysis) -> Result<(), Stopped
     let api_key = workspace.api_key(&key)?;
     let query = CallQuery { channel: check.channel, id: &check.call_id, placed_by: None };
     let record = app.provider(&workspace, false)?.record(&api_key, query).await?;
-    import(app, check.tenant, check.workspace, record, false).await?;
+    import_record(app, check.tenant, check.workspace, record, false).await?;
     Ok(())
 }
 
 /// Adds a record to the inbox, unless the call is still in progress or its agent's webhooks are not accepted.
-async fn import(
+async fn import_record(
     app: &App,
     tenant: Id<id::Tenant>,
     workspace: Id<id::Workspace>,
     record: Option<Record>,
-    even_if_going_on: bool,
+    include_ongoing: bool,
 ) -> Result<bool, StoreError> {
-    let Some(record) = record.filter(|record| record.is_over || even_if_going_on) else {
+    let Some(record) = record.filter(|record| record.is_over || include_ongoing) else {
         return Ok(false);
     };
     let Some(agent_id) = record.agent else { return Ok(false) };
     let agent = app.store.for_tenant(tenant).agent_by_provider_id(workspace, &agent_id).await?;
     let context = app.store.workspace_context(tenant, workspace, app.clock.real_ms()).await?;
-    // Its webhook would be rejected as well.
+    // A webhook for this agent would be rejected as well.
     let Some(agent) = agent.filter(|a| context.accepts_webhooks_of(a.id, app.store.limits_of(context.plan)))
     else {
         return Ok(false);

@@ -1,8 +1,8 @@
 //! Dials due callbacks: steps 7 to 11 of a call's journey.
 //!
-//! Invariants (failure-model §2): claim, check again, write the intent to disk, send one request, settle. No transaction
+//! Invariants (failure-model §2): claim, check again, commit the intent, send one request, settle. No transaction
 //! is open during a request to the provider. The lease is checked right before the first byte, and outlives the
-//! request's deadline. An unclear answer leaves the callback `unconfirmed`, for [`crate::flow::reconcile`] to resolve.
+//! request's deadline. An unclear response leaves the callback `unconfirmed`, for [`crate::flow::reconcile`] to resolve.
 //! Claims, intents and results that are written concurrently share a commit (`store/src/dispatch/writer.rs`).
 
 mod batch;
@@ -28,7 +28,7 @@ use crate::{
 const POLL: Duration = Duration::from_secs(1);
 /// The poll interval while due callbacks are held back by the rate limit.
 const POLL_BEHIND: Duration = Duration::from_millis(100);
-/// A shared database is further away: callbacks that come due within this time share the next round's commits.
+/// On a shared database each commit is a network round trip, so callbacks that come due within this time share commits.
 const GATHER_INTERVAL: Duration = Duration::from_millis(8);
 /// A claim without an intent expires after this time.
 const CLAIM_LEASE_MS: i64 = 30_000;
@@ -67,7 +67,8 @@ fn round(app: &Arc<App>) -> Duration {
 /// The due callbacks, by workspace.
 pub fn due_by_workspace(app: &App, now: Timestamp) -> DueByWorkspace {
     let due = app.due.due(now);
-    // At normal speed the time since the schedule already includes the wait for the rate limit.
+    // Needed only with a faster virtual clock: at normal speed, the time since `scheduled_for` already includes the wait
+    // for the rate limit.
     if app.clock.speed() > 1 {
         for row in due.values().flatten() {
             app.dial_rate.seen_due(row.id, now, app.clock.steady());
@@ -83,16 +84,16 @@ async fn workspace_dials(app: Arc<App>, workspace: Id<id::Workspace>, rows: Vec<
     let started = match started.await {
         Ok(Ok(n)) => n,
         Ok(Err(error)) => {
-            tracing::warn!(%error, workspace.id = %workspace, "a round of dialing for workspace {workspace} failed");
+            tracing::warn!(%error, workspace.id = %workspace, "a round of dialing for workspace {workspace} failed; the next round retries");
             0
         }
         Err(_) => {
-            tracing::error!(workspace.id = %workspace, "dialing for workspace {workspace} panicked");
+            tracing::error!(workspace.id = %workspace, "a round of dialing for workspace {workspace} panicked; the next round retries");
             0
         }
     };
-    // A workspace held back by its rate waits until its next start is allowed: if it were retried at once, a backlog would
-    // keep a core busy. Other limits, such as permits, notify when they allow more, and a round follows within `POLL_BEHIND`.
+    // A workspace held back by its rate waits until its next start is allowed: if it were retried immediately, a backlog
+    // would keep a core busy. Other limits, such as permits, notify when they allow more, and a round follows within `POLL_BEHIND`.
     let next_start = app.dial_rate.next_start_in(workspace, app.clock.steady());
     if started == 0 && !next_start.is_zero() {
         app.clock.wait(next_start.min(POLL_BEHIND)).await;
@@ -104,15 +105,15 @@ async fn workspace_dials(app: Arc<App>, workspace: Id<id::Workspace>, rows: Vec<
 }
 
 /// Claims as many callbacks as rate, permits and lines allow, writes their intents together, and sends each in its own
-/// task. Returns how many.
+/// task. Returns the number of sent requests.
 async fn start(app: &Arc<App>, id: Id<id::Workspace>, rows: &[DueRow]) -> Result<usize, StoreError> {
-    let sending = prepare(app, id, rows).await?;
-    let started = sending.len();
-    for ready in sending {
+    let prepared_dials = prepare(app, id, rows).await?;
+    let started = prepared_dials.len();
+    for ready in prepared_dials {
         let app = Arc::clone(app);
         tokio::spawn(async move {
             send(&app, ready).await;
-            if app.dials.were_wanted() {
+            if app.dials.had_unmet_requests() {
                 app.due_bell.notify_one();
             }
         });
@@ -120,7 +121,7 @@ async fn start(app: &Arc<App>, id: Id<id::Workspace>, rows: &[DueRow]) -> Result
     Ok(started)
 }
 
-/// An intent on disk, with everything that its request needs.
+/// A committed intent, with everything that its request needs.
 pub struct PreparedDial {
     intent: Intent,
     context: Arc<WorkspaceContext>,
@@ -198,17 +199,18 @@ async fn claim_and_intend(
     let begun = app.clock.mark();
     let mut intended = Vec::with_capacity(claimed);
     for claim in claims {
-        intended.extend(workspace_dials.one(claim).await);
+        intended.extend(workspace_dials.prepare_claim(claim).await);
     }
     if intended.is_empty() {
         return Ok(Prepared { claimed, ready: Vec::new() });
     }
     app.store.pass(FailPoint::C3).await?;
-    // A process that was frozen since the claim has lost it; the fence guards the next writes anyway.
+    // If this process was suspended after the claim, another replica may hold the callback; the fence then rejects the
+    // next writes.
     let intents =
         app.dispatch_writer.begin(intended, &workspace_dials.key, &app.rng, app.clock.now()).await?;
     app.store.pass(FailPoint::C5).await?;
-    // Lines are counted only here, where nothing can fail any more, so that none has to be released.
+    // Lines are counted only here: nothing after this point can fail, so no line has to be released.
     let calls = intents.iter().filter(|intent| takes_a_line(intent.channel(), intent.test())).count();
     app.dial_rate.use_lines(context.workspace.id, u32::try_from(calls).unwrap_or(u32::MAX));
     let ready = |(intent, permit)| PreparedDial {
@@ -244,7 +246,7 @@ async fn choose(
     Ok(rows.filter(fits).take(n).copied().collect())
 }
 
-/// The number of free outbound lines. If it is unknown, no limit applies: the provider's answer to the dial decides.
+/// The number of free outbound lines. If it is unknown, no limit applies: the provider accepts or refuses the dial.
 async fn lines(app: &App, workspace: &WorkspaceRow) -> Result<u32, StoreError> {
     let now = app.clock.steady();
     if let Some(free) = app.dial_rate.lines(workspace.id, now) {
@@ -275,7 +277,7 @@ async fn lines(app: &App, workspace: &WorkspaceRow) -> Result<u32, StoreError> {
                 Ok(0)
             }
             ReadFailure::KeyRefused { .. } | ReadFailure::Payment { .. } => Ok(0),
-            // The answer to the dial shows whether the account can be dialed from.
+            // The response to the dial shows whether the account can place calls.
             ReadFailure::Unknown(_) | ReadFailure::Unavailable(_) => Ok(u32::MAX),
         },
     }

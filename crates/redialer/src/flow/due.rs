@@ -1,7 +1,7 @@
 //! Keeps the due queue filled from the database.
 //!
 //! Invariant: a callback that is due within the horizon is in the queue before it is due: the database is read every
-//! few seconds, and at once when the store signals that a callback may be due sooner.
+//! few seconds, and immediately when the store signals that a callback may be due sooner.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,11 +15,11 @@ use crate::app::App;
 const HORIZON: SignedDuration = SignedDuration::from_secs(12);
 /// The interval between two reads of the database.
 const READ_INTERVAL: Duration = Duration::from_secs(3);
-/// The interval while more is due than one read returns.
+/// The interval while more rows are due than one read returns.
 const BACKLOG_INTERVAL: Duration = Duration::from_millis(500);
 /// The minimum interval between two reads, regardless of how many changes are signaled.
 const MIN_INTERVAL: Duration = Duration::from_millis(50);
-/// The most rows of one read: for one workspace, and for all workspaces in a range of buckets.
+/// The maximum number of rows per read: for one workspace, and for all workspaces in a range of buckets.
 const MAX_OF_WORKSPACE: i64 = 5_000;
 const MAX_ROWS: i64 = 40_000;
 
@@ -30,9 +30,9 @@ pub async fn run(app: Arc<App>) {
         buckets.mark_unchanged();
         let changed = app.store.due_signal().changed();
         let interval = match read(&app).await {
-            Ok(is_all) => {
+            Ok(is_complete) => {
                 app.due_bell.notify_one();
-                if is_all { READ_INTERVAL } else { BACKLOG_INTERVAL }
+                if is_complete { READ_INTERVAL } else { BACKLOG_INTERVAL }
             }
             Err(error) => {
                 tracing::warn!(%error, "due callbacks could not be read from the database");
@@ -49,17 +49,17 @@ pub async fn run(app: Arc<App>) {
     }
 }
 
-/// Reads the callbacks that are due within the horizon. Returns whether those are all.
+/// Reads the callbacks that are due within the horizon. Returns whether the read was complete.
 pub async fn read(app: &App) -> Result<bool, StoreError> {
     let until = plus(app.clock.now(), HORIZON * i32::try_from(app.clock.speed()).unwrap_or(i32::MAX));
-    // From now on the store signals every change that is due by then, also during this read.
+    // From now on the store signals every callback that becomes due by then, including changes made during this read.
     app.store.due_signal().set_horizon(until);
-    let (mut rows, mut is_all) = (Vec::new(), true);
+    let (mut rows, mut is_complete) = (Vec::new(), true);
     for range in app.ranges() {
         let due = app.store.due(range, until, MAX_OF_WORKSPACE, MAX_ROWS).await?;
-        is_all &= due.is_all;
+        is_complete &= due.is_all;
         rows.extend(due.rows);
     }
     app.due.fill(rows);
-    Ok(is_all)
+    Ok(is_complete)
 }

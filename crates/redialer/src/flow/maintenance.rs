@@ -10,11 +10,11 @@ use redialer_store::{Buckets, StoreError};
 
 use crate::{app::App, flow::rejected_webhooks, state::locked};
 
-/// The most steps per round of removing a deleted workspace.
+/// The maximum number of steps per round in which a deleted workspace is removed.
 const STEPS_A_ROUND: usize = 20;
 /// Outbox rows are kept for three days.
 const OUTBOX_MINUTES: i64 = 3 * 24 * 60;
-/// Refusals in the activity feed are kept for thirty days.
+/// Notices in the activity feed are kept for thirty days.
 const NOTICES_MINUTES: i64 = 30 * 24 * 60;
 /// The interval between two rounds.
 pub const INTERVAL: Duration = Duration::from_secs(2);
@@ -31,7 +31,7 @@ pub async fn maintain(app: &App) -> Result<(), StoreError> {
     app.store.maintain().await
 }
 
-/// Stores the clock's time regularly until the program shuts down, and once more then.
+/// Stores the virtual time periodically, and once more at shutdown.
 pub async fn keep_time(app: Arc<App>) {
     const CLOCK_INTERVAL: Duration = Duration::from_secs(15);
     loop {
@@ -55,9 +55,9 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
             tracing::warn!(n, "{n} claims whose leases had expired were released");
         }
     }
-    rejected_webhooks::tell(app).await;
-    alarm(app).await?;
-    purge_workspace(app).await?;
+    rejected_webhooks::flush(app).await;
+    report_stuck(app).await?;
+    purge_old_data(app).await?;
     release_quota(app).await?;
     probe(app).await
 }
@@ -79,9 +79,9 @@ async fn release_quota(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Deletes expired idempotency responses, refusals and outbox rows, and a part of each workspace that was deleted more
+/// Deletes expired idempotency responses, notices and outbox rows, and a part of each workspace that was deleted more
 /// than a day ago.
-async fn purge_workspace(app: &App) -> Result<(), StoreError> {
+async fn purge_old_data(app: &App) -> Result<(), StoreError> {
     let now = app.clock.now();
     app.api_rate.tidy();
     app.store.delete_old_responses(plus(now, -minutes(24 * 60))).await?;
@@ -102,18 +102,18 @@ async fn purge_workspace(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Exports the numbers of stuck items, and logs an error for those that were stuck in two rounds in a row. A callback
-/// scheduled for the past, after an event that was found late, is overdue only until it is dialed and needs no attention.
-async fn alarm(app: &App) -> Result<(), StoreError> {
+/// Exports the number of stuck items and logs an error for those that are stuck in two consecutive rounds. One round is
+/// not enough: a callback scheduled in the past is overdue only until it is dialed.
+async fn report_stuck(app: &App) -> Result<(), StoreError> {
     let mut all: BTreeMap<&'static str, i64> = BTreeMap::new();
     for range in app.ranges() {
         let stuck = app.store.stuck(range, app.clock.now(), app.clock.speed()).await?;
         for (kind, n) in stuck {
             *all.entry(kind).or_default() += n;
-            let mut alarms = locked(&app.alarms);
-            let (last, reported) = alarms.get(&(range, kind)).copied().unwrap_or_default();
+            let mut counts = locked(&app.stuck);
+            let (last, reported) = counts.get(&(range, kind)).copied().unwrap_or_default();
             let lasting = n.min(last);
-            alarms.insert((range, kind), (n, lasting));
+            counts.insert((range, kind), (n, lasting));
             if lasting > reported {
                 tracing::error!(kind, n = lasting, "{lasting} {kind} need attention");
             }
@@ -125,7 +125,7 @@ async fn alarm(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Leases this replica's share of the buckets. With the embedded database the one process has all buckets.
+/// Leases this replica's share of the buckets. With the embedded database the single process holds all buckets.
 pub async fn hold_leases(app: &App) -> Result<(), StoreError> {
     if !app.store.is_shared() {
         return Ok(());
@@ -162,7 +162,7 @@ async fn probe(app: &App) -> Result<(), StoreError> {
                 }
                 Err(error) if error.is_of_account() => {}
                 Err(error) => {
-                    tracing::info!(%error, "the provider key of a paused workspace could not be probed")
+                    tracing::info!(workspace.id = %paused.id, %error, "the key of paused workspace {} could not be probed; it is probed again later", paused.id)
                 }
             }
         }

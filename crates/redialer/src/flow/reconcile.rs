@@ -1,9 +1,10 @@
-//! Looks up silent and unknown calls at the provider.
+//! Looks up placed calls without an outcome, and unconfirmed dispatches, at the provider.
 //!
 //! Invariants: the provider's records enter the same inbox as its webhooks, so they have the same effects, once. An
 //! unknown dispatch is never sent again before the provider's own records prove that it was not placed
-//! (`core::decide::after_lookup`). If the provider accepts idempotency keys, the same bytes may be repeated while it still
-//! keeps the key, which places the call at most once. A repeat must pass the same checks as a first request.
+//! (`core::decide::after_lookup`). If the provider accepts idempotency keys, the same bytes may be sent again while the
+//! provider still stores the key, which places the call at most once. A repeat must pass the same checks as a first
+//! request.
 
 use std::time::Duration;
 
@@ -29,18 +30,18 @@ use crate::{
 /// The interval between two rounds.
 pub const INTERVAL: Duration = Duration::from_secs(1);
 const MAX_BATCH: i64 = 20;
-/// A lookup that was lost with its process is repeated after this many minutes.
+/// A lookup whose process died is repeated after this many minutes.
 const LOOKUP_RETRY_MINUTES: i64 = 10;
 
-/// Looks up the dispatches that are due for it.
+/// Looks up the dispatches whose lookup is due.
 pub async fn round(app: &App) -> Result<(), StoreError> {
     for range in app.ranges() {
         let now = app.clock.now();
         for mut unconfirmed in
             app.store.due_lookups(range, now, plus(now, minutes(LOOKUP_RETRY_MINUTES)), MAX_BATCH).await?
         {
-            if let Err(error) = one(app, &mut unconfirmed).await {
-                tracing::warn!(dispatch.id = %unconfirmed.id, %error, "the lookup of dispatch {} failed", unconfirmed.id);
+            if let Err(error) = reconcile_dispatch(app, &mut unconfirmed).await {
+                tracing::warn!(dispatch.id = %unconfirmed.id, %error, "the lookup of dispatch {} failed; it is repeated later", unconfirmed.id);
             }
         }
     }
@@ -56,7 +57,7 @@ struct Lookup<'a> {
     api_key: &'a str,
 }
 
-async fn one(app: &App, unconfirmed: &mut UnconfirmedDispatch) -> Result<(), StoreError> {
+async fn reconcile_dispatch(app: &App, unconfirmed: &mut UnconfirmedDispatch) -> Result<(), StoreError> {
     let key = app.store.open_key(unconfirmed.tenant).await?;
     let workspace = app.store.for_tenant(unconfirmed.tenant).workspace(unconfirmed.workspace).await?;
     let api_key = workspace.api_key(&key)?;
@@ -71,8 +72,8 @@ async fn one(app: &App, unconfirmed: &mut UnconfirmedDispatch) -> Result<(), Sto
     give_up(app, unconfirmed).await
 }
 
-/// Closes a call without a reported outcome, long after it must be over: its record is gone, it never ends, or
-/// its outcome was set aside.
+/// Closes a call without a reported outcome, long after the call must be over: the provider no longer has its record,
+/// the record never shows an end, or the event with the outcome was set aside.
 async fn give_up(app: &App, unconfirmed: &UnconfirmedDispatch) -> Result<(), StoreError> {
     let now = app.clock.now();
     if !decide::is_outcome_overdue(unconfirmed.channel, now.duration_since(unconfirmed.sent_at)) {
@@ -87,7 +88,7 @@ async fn give_up(app: &App, unconfirmed: &UnconfirmedDispatch) -> Result<(), Sto
 
 impl Lookup<'_> {
     /// Fetches the record of a placed call. If the call is over, adds the record to the inbox. Returns whether the
-    /// record is new; if so, its effects are not decided yet.
+    /// record is new; if so, it is not processed yet.
     async fn outcome(&self, unconfirmed: &UnconfirmedDispatch) -> Result<bool, StoreError> {
         let Some(id) = &unconfirmed.call_id else { return Ok(false) };
         let body = unconfirmed.body(self.key)?;
@@ -125,9 +126,9 @@ impl Lookup<'_> {
         let same_account = unconfirmed.account.is_none() || unconfirmed.account == self.workspace.account;
         if same_account
             && self.may_repeat(unconfirmed).await?
-            && let Some(call_id) = self.repeated(unconfirmed).await?
+            && let Some(call_id) = self.repeat_request(unconfirmed).await?
         {
-            return self.placed(unconfirmed, call_id).await;
+            return self.record_placed(unconfirmed, call_id).await;
         }
         let (dispatch, to) = (unconfirmed.id.to_string(), &unconfirmed.secrets(self.key)?.to);
         let query = DispatchQuery {
@@ -146,7 +147,7 @@ impl Lookup<'_> {
             }
         };
         let now = self.app.clock.now();
-        // Read after the repeat, because a repeat restarts the proof.
+        // Computed after the repeat, because a repeat restarts the period that the proof needs.
         let after = decide::after_lookup(&self.known_of(unconfirmed), finding, now);
         report(unconfirmed, &after);
         self.app.store.finish_lookup(unconfirmed, &after, now).await?;
@@ -157,7 +158,8 @@ impl Lookup<'_> {
         unconfirmed.unknown(self.provider.capabilities().repeats_for(unconfirmed.channel))
     }
 
-    /// Whether the same bytes may be sent again: they must pass the same checks as a first request, now.
+    /// Whether the same bytes may be sent again: a repeat must pass the same checks as a first request, at the current
+    /// time.
     async fn may_repeat(&self, unconfirmed: &UnconfirmedDispatch) -> Result<bool, StoreError> {
         let store = self.app.store.for_tenant(unconfirmed.tenant).for_tests(unconfirmed.test);
         let callback = store.callback(unconfirmed.callback).await?;
@@ -170,8 +172,9 @@ impl Lookup<'_> {
             == LookupMethod::Repeat)
     }
 
-    /// Sends the same bytes with the same idempotency key. Returns the call that they placed, earlier or now.
-    async fn repeated(&self, unconfirmed: &mut UnconfirmedDispatch) -> Result<Option<String>, StoreError> {
+    /// Sends the same bytes with the same idempotency key. Returns the id of the call that the first request or this
+    /// repeat placed.
+    async fn repeat_request(&self, unconfirmed: &mut UnconfirmedDispatch) -> Result<Option<String>, StoreError> {
         let app = self.app;
         let body = unconfirmed.body(self.key)?.to_vec();
         let now = app.clock.now();
@@ -181,7 +184,7 @@ impl Lookup<'_> {
         if !app.store.begin_repeat(unconfirmed, in_flight_until, now).await? {
             return Ok(None);
         }
-        // A process that was frozen while connecting must not repeat it: the provider may have forgotten the key by then.
+        // A process that was suspended while it connected must not send: the provider may have dropped the key by then.
         let is_in_time = || app.clock.now() < in_flight_until;
         let dispatch = unconfirmed.id.to_string();
         let placement =
@@ -193,7 +196,7 @@ impl Lookup<'_> {
         }
     }
 
-    async fn placed(&self, unconfirmed: &UnconfirmedDispatch, call_id: String) -> Result<(), StoreError> {
+    async fn record_placed(&self, unconfirmed: &UnconfirmedDispatch, call_id: String) -> Result<(), StoreError> {
         let after = Resolution::Placed { call_id };
         report(unconfirmed, &after);
         self.app.store.finish_lookup(unconfirmed, &after, self.app.clock.now()).await
@@ -210,21 +213,21 @@ fn report(unconfirmed: &UnconfirmedDispatch, after: &Resolution) {
             tracing::info!(dispatch.id = %id, "dispatch {id} was not placed, according to the provider's records")
         }
         Resolution::Unresolved => {
-            tracing::error!(dispatch.id = %id, "dispatch {id} is unresolved: redialer could not determine whether the call was placed, so a person must decide");
+            tracing::error!(dispatch.id = %id, "dispatch {id} is unresolved: redialer could not determine whether the call was placed. Check the provider's call list; force the callback to dial again");
             metrics::counter!("redialer_unresolved_total").increment(1);
         }
         Resolution::Later { .. } => {}
     }
 }
 
-/// Adds a fetched record to the inbox. Returns once it is on disk, with whether it was new.
+/// Adds a fetched record to the inbox. Returns after the commit, with whether the record was new.
 pub(crate) async fn enter_inbox(
     app: &App,
     from: EventSource,
-    delivery: InboundEvent<'_>,
+    inbound: InboundEvent<'_>,
     key: &TenantKey,
 ) -> Result<Recorded, StoreError> {
-    let recorded = app.inbox.record(new_inbound_event(app, from, delivery, true, key)).await?;
+    let recorded = app.inbox.record(new_inbound_event(app, from, inbound, true, key)).await?;
     app.inbox_bell.notify_one();
     Ok(recorded)
 }

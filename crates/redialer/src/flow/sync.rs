@@ -1,6 +1,6 @@
-//! Syncs agents and numbers from the provider regularly: adds new agents and marks those that are gone.
+//! Syncs agents and numbers from the provider periodically: adds new agents and marks those that are gone.
 //!
-//! Invariant: a workspace is synced regularly by one replica at a time, at most once an hour. Data that cannot be read
+//! Invariant: a workspace is synced periodically by one replica at a time, at most once an hour. Data that cannot be read
 //! stays as it was last stored.
 
 use std::time::Duration;
@@ -13,14 +13,14 @@ use redialer_core::{
     timing::SYNC_EVERY_MINUTES,
 };
 use redialer_providers::{Provider, ReadError};
-use redialer_store::{DueWorkspace, Roster, StoreError, TenantKey, TenantRow, TenantStore, WorkspaceRow};
+use redialer_store::{DueWorkspace, RosterEntry, StoreError, TenantKey, TenantRow, TenantStore, WorkspaceRow};
 
 use crate::{app::App, flow::account};
 
 /// The interval between two rounds.
 pub const INTERVAL: Duration = Duration::from_secs(10);
 
-async fn one(app: &App, due: &DueWorkspace) -> Result<(), SyncError> {
+async fn sync_workspace(app: &App, due: &DueWorkspace) -> Result<(), SyncError> {
     let store = app.store.for_tenant(due.tenant);
     let tenant = app.store.tenant(due.tenant).await?;
     let workspace = store.workspace(due.id).await?;
@@ -33,7 +33,7 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
         let now = app.clock.now();
         for due in app.store.due_syncs(range, now, plus(now, minutes(SYNC_EVERY_MINUTES))).await? {
             // A workspace that fails, or was deleted since it was listed, must not stop the others.
-            if let Err(error) = one(app, &due).await {
+            if let Err(error) = sync_workspace(app, &due).await {
                 if let SyncError::Provider(error) = &error {
                     account::read_failed(app, due.id, error).await;
                 }
@@ -75,14 +75,14 @@ pub async fn pull(
         match account::of_key(provider, &key, &api_key).await {
             Ok(account) => app.store.set_account(workspace.id, &account).await?,
             Err(error) => {
-                tracing::warn!(workspace.id = %workspace.id, %error, "the provider's account of workspace {} could not be read", workspace.id);
+                tracing::warn!(workspace.id = %workspace.id, %error, "the provider account of workspace {} could not be read; the next sync retries", workspace.id);
             }
         }
     }
     let own = own_numbers(app, provider, workspace, (&key, &api_key)).await?;
-    let roster: Vec<Roster<'_>> = agents
+    let roster: Vec<RosterEntry<'_>> = agents
         .iter()
-        .map(|a| Roster {
+        .map(|a| RosterEntry {
             provider_agent_id: &a.id,
             name: &a.name,
             channel: a.channel,
@@ -119,7 +119,7 @@ async fn own_numbers(
         Err(error) if error.is_of_account() => return Err(error),
         Err(error) => {
             account::read_failed(app, workspace.id, &error).await;
-            tracing::warn!(workspace.id = %workspace.id, %error, "the workspace's own numbers could not be read");
+            tracing::warn!(workspace.id = %workspace.id, %error, "the own numbers of workspace {} could not be read; the numbers of the last sync are kept", workspace.id);
             return Ok(None);
         }
     };

@@ -29,11 +29,11 @@ impl Metrics {
         let handle = builder.install_recorder().ok()?;
         for (name, help) in [
             ("redialer_webhooks_total", "Webhooks received, by response status."),
-            ("redialer_deliveries_decided_total", "Inbound events decided."),
-            ("redialer_deliveries_failed_total", "Inbound events that failed because of an internal error."),
+            ("redialer_events_processed_total", "Events processed."),
+            ("redialer_events_failed_total", "Events whose processing failed."),
             (
                 "redialer_unknown_reasons_total",
-                "Calls that ended for a reason that this version does not know.",
+                "Calls that ended for a reason that is unknown to this version.",
             ),
             ("redialer_callbacks_scheduled_total", "Callbacks scheduled after calls, by reason."),
             (
@@ -67,10 +67,10 @@ impl Metrics {
                 "Callbacks that are due and not dialed yet, counted up to 100,000 per workspace.",
             ),
             ("redialer_callbacks_held", "Held callbacks, by the condition that they wait for."),
-            ("redialer_events_waiting", "Received events that are not decided yet."),
+            ("redialer_events_waiting", "Received events that are not processed yet."),
             (
                 "redialer_oldest_event_seconds",
-                "Age of the oldest received event that is not decided yet, in seconds.",
+                "Age of the oldest received event that is not processed yet, in seconds.",
             ),
             ("redialer_workspaces_paused", "Paused workspaces, by reason."),
             (

@@ -126,7 +126,7 @@ async fn record(
         "webhook {:?} of call {call_id:?} was received", received.delivery.event
     );
     let parsed = ingest::parse(&*received.content, context.callback_field(agent));
-    let (is_decidable, bytes) = (!matches!(parsed, Parsed::Nothing), received.delivery.body.len());
+    let (is_decidable, bytes) = (!matches!(parsed, Parsed::Ignored), received.delivery.body.len());
     let from = EventSource { tenant: target.tenant, workspace, agent, test: false };
     let new = ingest::new_inbound_event(app, from, received.delivery, is_decidable, &key);
     let event = new.event;

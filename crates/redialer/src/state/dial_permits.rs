@@ -1,7 +1,7 @@
 //! Permits for concurrent dials, shared fairly between workspaces.
 //!
 //! Invariants: a workspace holds at most half of all permits and takes at most half of the free ones, so that a slow
-//! provider account leaves permits for all others (I17). A permit is held from before the claim until the answer.
+//! provider account leaves permits for all others (I17). A permit is held from before the claim until the provider's response.
 
 use std::{
     collections::HashMap,
@@ -22,7 +22,7 @@ pub struct Permits {
     taken: Mutex<HashMap<Id<Workspace>, usize>>,
     returned: Notify,
     /// Whether a request for permits was not met in full.
-    is_wanted: AtomicBool,
+    has_unmet_request: AtomicBool,
 }
 
 /// Permission for one dial; released on drop.
@@ -38,7 +38,7 @@ impl Permits {
             max: max.max(1),
             taken: Mutex::default(),
             returned: Notify::new(),
-            is_wanted: AtomicBool::new(false),
+            has_unmet_request: AtomicBool::new(false),
         }
     }
 
@@ -50,7 +50,7 @@ impl Permits {
         let share = self.max.div_ceil(2).saturating_sub(held).min(free.div_ceil(2));
         let n = want.min(share);
         if n < want {
-            self.is_wanted.store(true, Ordering::Relaxed);
+            self.has_unmet_request.store(true, Ordering::Relaxed);
         }
         if n > 0 {
             *taken.entry(workspace).or_default() += n;
@@ -59,12 +59,12 @@ impl Permits {
     }
 
     /// Whether a request for permits was not met in full since the last call of this method.
-    pub fn were_wanted(&self) -> bool {
-        self.is_wanted.swap(false, Ordering::Relaxed)
+    pub fn had_unmet_requests(&self) -> bool {
+        self.has_unmet_request.swap(false, Ordering::Relaxed)
     }
 
     /// Waits until no dial is in progress.
-    pub async fn all_back(&self) {
+    pub async fn all_returned(&self) {
         loop {
             let returned = self.returned.notified();
             if locked(&self.taken).is_empty() {
@@ -117,11 +117,11 @@ mod tests {
         let one = permits.take(workspace(1), 1);
         let waits = tokio::spawn({
             let permits = Arc::clone(&permits);
-            async move { permits.all_back().await }
+            async move { permits.all_returned().await }
         });
         tokio::task::yield_now().await;
         assert!(!waits.is_finished());
         drop(one);
-        waits.await.expect("all are back");
+        waits.await.expect("all are returned");
     }
 }

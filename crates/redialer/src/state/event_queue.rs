@@ -1,6 +1,6 @@
-//! Recorded events that wait to be decided.
+//! Recorded events that wait to be processed.
 //!
-//! Invariants: every event here is pending on disk, so that dropping one loses nothing: it is read from the database
+//! Invariants: every event here is pending on disk, so a dropped event is not lost: it is read from the database
 //! again. Workspaces take turns, so that a flood of one delays the others by no more than its share of a batch (I42).
 //! The events of a workspace keep their order. Memory is bounded, by number and by bytes.
 
@@ -18,11 +18,11 @@ use redialer_store::EventRow;
 
 use crate::state::locked;
 
-/// The most events of one workspace that are taken before those of the next workspace.
+/// The maximum number of events of one workspace that are taken before those of the next workspace.
 pub const MAX_PER_WORKSPACE: usize = 32;
-/// The most events of one workspace in memory.
+/// The maximum number of events of one workspace in memory.
 const MAX_EVENTS: usize = 1_024;
-/// The most bytes in the bodies of all queued events.
+/// The maximum size of the bodies of all queued events, in bytes.
 const MAX_BYTES: usize = 32 << 20;
 
 /// An event that was recorded and parsed.
@@ -31,17 +31,17 @@ pub struct QueuedEvent {
     pub event: EventRow,
     /// The facts about its call.
     pub facts: CallFacts,
-    /// The conversation, if the call may ask for a callback.
+    /// The conversation, if the call may contain a callback request.
     pub conversation: Vec<Turn>,
-    /// The size of its body, in bytes.
+    /// The size of the body, in bytes.
     pub bytes: usize,
 }
 
-/// The events of this process that wait to be decided.
+/// The events of this process that wait to be processed.
 #[derive(Default)]
 pub struct EventQueue {
     waiting: Mutex<Waiting>,
-    /// Events of an earlier process whose try was counted and is not finished.
+    /// Events of an earlier process whose try was counted and has not finished.
     counted: Mutex<HashSet<Id<id::InboundEvent>>>,
 }
 
@@ -98,7 +98,7 @@ impl EventQueue {
         locked(&self.waiting).ids.contains(&id)
     }
 
-    /// Whether the try of an event was counted: a process that survives it, as in an outage, does not count it again.
+    /// Whether the try of an event was counted. If the try ends without a result, as in an outage, it is not counted again.
     pub fn is_counted(&self, id: Id<id::InboundEvent>) -> bool {
         locked(&self.counted).contains(&id)
     }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_room_is_left_to_the_database() {
+    fn events_over_the_limits_are_not_queued() {
         let (queue, rng) = (EventQueue::default(), Rng::seeded([1; 32]));
         let workspace = Id::from_uuid(uuid::Uuid::from_u128(1));
         for _ in 0..MAX_EVENTS + 5 {

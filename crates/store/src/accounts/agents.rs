@@ -107,7 +107,7 @@ impl AgentRow {
 }
 
 /// One agent in the provider's list.
-pub struct Roster<'a> {
+pub struct RosterEntry<'a> {
     /// The provider's id.
     pub provider_agent_id: &'a str,
     /// Its name.
@@ -145,7 +145,7 @@ impl TenantStore {
     pub async fn sync_agents(
         &self,
         workspace: Id<id::Workspace>,
-        roster: &[Roster<'_>],
+        roster: &[RosterEntry<'_>],
         own_numbers: Option<(&[[u8; 16]], &[String])>,
         max_enabled: u32,
         (began, now): (Timestamp, Timestamp),
@@ -196,7 +196,7 @@ impl TenantStore {
         &self,
         tx: &mut Tx,
         workspace: Id<id::Workspace>,
-        agent: &Roster<'_>,
+        agent: &RosterEntry<'_>,
         room: &mut i64,
         (now, rng): (Timestamp, &Rng),
     ) -> Result<Option<String>, StoreError> {

@@ -15,7 +15,7 @@ use redialer_core::{
 use redialer_store::{
     AgentChange, AgentRow, Claim, Decided, DecisionKey, Decisions, DispatchWriter, EventRow, Inbox, Known,
     NewDispatch, NewInboundEvent, NewManualCallback, NewTenant, NewWorkspace, NextCallbackFields, PendingRow,
-    Recorded, RedialProbe, RedialRow, Roster, Secrets, Store, StoreError, TenantKey, TenantStore, bucket_of,
+    Recorded, RedialProbe, RedialRow, RosterEntry, Secrets, Store, StoreError, TenantKey, TenantStore, bucket_of,
 };
 
 pub(crate) const NUMBER: &str = "+14155550117";
@@ -276,8 +276,8 @@ pub(crate) fn secrets() -> Secrets {
     secrets
 }
 
-pub(crate) fn roster(id: &str) -> Roster<'_> {
-    Roster {
+pub(crate) fn roster(id: &str) -> RosterEntry<'_> {
+    RosterEntry {
         provider_agent_id: id,
         name: "Front desk",
         channel: Channel::Voice,

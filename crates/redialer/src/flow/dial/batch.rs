@@ -28,7 +28,7 @@ use crate::{
 /// The outcome of a callback that was missed and rescheduled.
 const MISSED: &str = "missed";
 /// The number that test callbacks are dialed from if none is given.
-const TESTS_FROM: &str = "+12025550100";
+const TEST_FROM_NUMBER: &str = "+12025550100";
 
 /// The state that the dials of one workspace share. Its opened key lives no longer than the batch.
 pub(crate) struct WorkspaceDials<'a> {
@@ -51,26 +51,27 @@ impl<'a> WorkspaceDials<'a> {
         Ok(Self { app, context, key, api_key, numbers: OnceCell::new(), lease_until_ms })
     }
 
-    /// Returns the intent of one claim, or `None` if the claim ended another way. A failure affects only this claim: it
-    /// is released, and its callback is held after too many failures (I33). The claims behind it do not wait.
-    pub(crate) async fn one(&self, claim: Claim) -> Option<(Claim, NewDispatch)> {
+    /// Returns the intent of one claim, or `None` if the claim was held, snoozed, closed or released. A failure affects
+    /// only this claim: it is released, and its callback is held after too many failures (I33). Other claims in the batch
+    /// are not delayed.
+    pub(crate) async fn prepare_claim(&self, claim: Claim) -> Option<(Claim, NewDispatch)> {
         let (id, row, fence) = (claim.id(), claim.due_row(), claim.fence());
-        let failure = match AssertUnwindSafe(self.checked(claim)).catch_unwind().await {
+        let failure = match AssertUnwindSafe(self.evaluate(claim)).catch_unwind().await {
             Ok(Ok(intended)) => return intended,
             Ok(Err(error)) => error.to_string(),
             Err(_) => "a panic".to_owned(),
         };
-        tracing::error!(callback.id = %id, failure, "callback {id} could not be dialed because of an internal error");
+        tracing::error!(callback.id = %id, failure, "callback {id} could not be dialed because of an internal error; it is retried or held");
         metrics::counter!("redialer_dials_failed_total").increment(1);
         let now = self.app.clock.now();
-        if let Err(error) = self.app.store.fail_claim(row, fence, later(now), now).await {
+        if let Err(error) = self.app.store.fail_claim(row, fence, in_one_minute(now), now).await {
             // The lease expires by itself.
             tracing::warn!(callback.id = %id, %error, "the claim on callback {id} could not be released; it expires with its lease");
         }
         None
     }
 
-    async fn checked(&self, claim: Claim) -> Result<Option<(Claim, NewDispatch)>, StoreError> {
+    async fn evaluate(&self, claim: Claim) -> Result<Option<(Claim, NewDispatch)>, StoreError> {
         let (app, now) = (self.app, self.app.clock.now());
         let AgentContext { agent, policy } = self.context.agent_context(&app.store, claim.agent()).await?;
         let secrets = claim.secrets(&self.key)?;
@@ -141,13 +142,13 @@ impl<'a> WorkspaceDials<'a> {
                 tracing::warn!(callback.id = %claim.id(), %error, "callback {} is retried later: the number to dial from could not be read from the provider", claim.id());
                 account::read_failed(app, claim.workspace(), &error).await;
                 app.store
-                    .release(claim, later(now), Some(ActivityNotice::FromNumberUnavailable), now)
+                    .release(claim, in_one_minute(now), Some(ActivityNotice::FromNumberUnavailable), now)
                     .await?;
                 return Ok(None);
             }
         };
-        // The number it is dialed from is stored, so that the callback shows it.
-        let shows_number = secrets.from.is_none();
+        // Stored, so that the API shows the number that the callback is dialed from.
+        let stores_number = secrets.from.is_none();
         secrets.from.get_or_insert_with(|| from.number.e164().to_owned());
         // The number to dial from is known only now, and `to` may have become one of the account's own numbers.
         let is_own = |phone: &Phone| self.context.is_own_number(&self.key.index(phone.e164()));
@@ -157,8 +158,8 @@ impl<'a> WorkspaceDials<'a> {
             return Ok(None);
         };
         let mut new = dial.intent(self, &claim, &secrets, (from, to))?;
-        new.secrets = shows_number.then(|| secrets.seal(claim.id(), &self.key, &app.rng));
-        // From here on the intent's lease counts, not the claim's.
+        new.secrets = stores_number.then(|| secrets.seal(claim.id(), &self.key, &app.rng));
+        // From here on the lease of the intent applies, not that of the claim.
         if app.clock.real_ms() >= self.lease_until_ms {
             app.store.release(claim, now, None, now).await?;
             return Ok(None);
@@ -166,7 +167,7 @@ impl<'a> WorkspaceDials<'a> {
         Ok(Some((claim, new)))
     }
 
-    /// The number to dial from: the original call's, else the agent's own at the provider.
+    /// The number to dial from: that of the original call, or else the agent's own number at the provider.
     async fn number_of(
         &self,
         agent: &AgentRow,
@@ -176,7 +177,7 @@ impl<'a> WorkspaceDials<'a> {
         let known = secrets.from.as_deref().and_then(|n| Phone::parse(n).ok());
         let from = match known {
             Some(from) => Some(from),
-            None if test => Phone::parse(TESTS_FROM).ok(),
+            None if test => Phone::parse(TEST_FROM_NUMBER).ok(),
             None => self.number_at_provider(agent).await?,
         };
         let Some(number) = from else { return Ok(None) };
@@ -189,7 +190,7 @@ impl<'a> WorkspaceDials<'a> {
         Ok(own.and_then(|own| own.id.clone()).map(|id| FromNumber { number, id: Some(id) }))
     }
 
-    /// The agent's own number at the provider, else the last number that it was seen with.
+    /// The agent's own number at the provider, or else the number of its last recorded call.
     async fn number_at_provider(&self, agent: &AgentRow) -> Result<Option<Phone>, NumberError> {
         let (app, workspace) = (self.app, &self.context.workspace);
         if let Some(own) = decide::number_of_agent(self.numbers().await?, &agent.provider_agent_id) {
@@ -206,7 +207,7 @@ impl<'a> WorkspaceDials<'a> {
         let (app, workspace) = (self.app, &self.context.workspace);
         let read = || async {
             match app.provider(workspace, false)?.numbers(&self.api_key).await {
-                // The key may not read the account's numbers; numbers of earlier calls are used instead.
+                // The key lacks permission to read the account's numbers; numbers from earlier calls are used instead.
                 Err(error) if matches!(error.failure, ReadFailure::Forbidden { .. }) => {
                     account::read_failed(app, workspace.id, &error).await;
                     Ok(Vec::new())
@@ -221,7 +222,7 @@ impl<'a> WorkspaceDials<'a> {
 /// The number to dial from.
 struct FromNumber {
     number: Phone,
-    /// The provider's id of the number, if orders need it.
+    /// The provider's id of the number, if the provider dials by number id.
     id: Option<String>,
 }
 
@@ -234,7 +235,7 @@ enum NumberError {
     Store(#[from] StoreError),
 }
 
-fn later(now: Timestamp) -> Timestamp {
+fn in_one_minute(now: Timestamp) -> Timestamp {
     redialer_core::time::plus(now, redialer_core::time::minutes(1))
 }
 

@@ -1,4 +1,4 @@
-//! Sends one request and records its answer: steps 10 and 11 of a call's journey.
+//! Sends one request and records its result: steps 10 and 11 of a call's journey.
 //!
 //! Invariant: an intent is taken by value and sent once. A result that could not be recorded is unknown and is looked up.
 
@@ -18,7 +18,7 @@ use crate::{
 /// Sends one request and records the result. If the result cannot be recorded, it is unknown and is looked up later.
 pub async fn send(app: &App, ready: PreparedDial) {
     let id = ready.intent.callback();
-    let Ok(reply) = placed(app, &ready).await else { return };
+    let Ok(reply) = place(app, &ready).await else { return };
     let intent = ready.intent;
     let now = app.clock.now();
     let tried = RetryContext {
@@ -29,15 +29,15 @@ pub async fn send(app: &App, ready: PreparedDial) {
     let after = decide::after_dial(&tried, reply, now);
     report(app, &intent, &after);
     if let Err(error) = app.dispatch_writer.finish(intent, after, now).await {
-        tracing::error!(callback.id = %id, %error, "the result of dialing callback {id} could not be recorded");
+        tracing::error!(callback.id = %id, %error, "the result of dialing callback {id} could not be recorded; the call is looked up at the provider");
         metrics::counter!("redialer_dials_failed_total").increment(1);
     }
 }
 
-async fn placed(app: &App, ready: &PreparedDial) -> Result<Reply, StoreError> {
-    // A process that was frozen since the intent must not send: another process may have taken over. The lease outlives
+async fn place(app: &App, ready: &PreparedDial) -> Result<Reply, StoreError> {
+    // A process that was suspended after the intent must not send: another process may have taken over. The lease outlives
     // the request's deadline by the slack, so a request that starts within the slack ends before the lease does. A
-    // process that is frozen while it connects checks the lease again right before the first byte. The fence of an
+    // process that is suspended while it connects checks the lease again right before the first byte. The fence of an
     // intent changes only after its lease has expired, so a valid lease implies a valid fence.
     if app.clock.elapsed(ready.begun) >= INTENT_SLACK {
         return Ok(Reply::NotSent { why: "the lease would end before the request".to_owned() });
@@ -53,23 +53,23 @@ async fn placed(app: &App, ready: &PreparedDial) -> Result<Reply, StoreError> {
         ready: Some(&holds_lease),
     };
     let provider = app.provider(&ready.context.workspace, intent.test())?;
-    let reply = under_way(app, provider.place(&ready.api_key, placement)).await?;
+    let reply = await_with_crash_points(app, provider.place(&ready.api_key, placement)).await?;
     app.store.pass(FailPoint::C8).await?;
     Ok(reply)
 }
 
-/// Waits for a request, with the two points at which a process may die during it.
-async fn under_way<T>(app: &App, request: impl Future<Output = T>) -> Result<T, StoreError> {
-    let (request, dying) = (std::pin::pin!(request), std::pin::pin!(app.store.pass(FailPoint::C6)));
-    let request = match select(request, dying).await {
+/// Awaits a request and exposes crash points C6 and C7 while it is in flight.
+async fn await_with_crash_points<T>(app: &App, request: impl Future<Output = T>) -> Result<T, StoreError> {
+    let (request, crash_point) = (std::pin::pin!(request), std::pin::pin!(app.store.pass(FailPoint::C6)));
+    let request = match select(request, crash_point).await {
         Either::Left((reply, _)) => return Ok(reply),
         Either::Right((passed, request)) => {
             passed?;
             request
         }
     };
-    let dying = std::pin::pin!(app.store.pass(FailPoint::C7));
-    match select(request, dying).await {
+    let crash_point = std::pin::pin!(app.store.pass(FailPoint::C7));
+    match select(request, crash_point).await {
         Either::Left((reply, _)) => Ok(reply),
         Either::Right((passed, request)) => {
             passed?;
@@ -93,7 +93,7 @@ fn report(app: &App, intent: &Intent, after: &AfterDial) {
                 tracing::warn!(workspace.id = %workspace, provider.message = why, "workspace {workspace} is paused: {}", pause.description());
             }
             tracing::warn!(callback.id = %id, why, "callback {id} was not placed; it is dialed again later");
-            "again"
+            "retry"
         }
         AfterDial::Close { outcome, why, .. } => {
             tracing::warn!(callback.id = %id, outcome, provider.message = why, "the provider refused callback {id}: {outcome}");

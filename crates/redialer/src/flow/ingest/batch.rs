@@ -1,4 +1,5 @@
-//! Decides a batch of events: reads the database state about them, decides with pure code, and writes it in one transaction.
+//! Processes a batch of events: reads their state from the database, decides with pure code, and writes all results in
+//! one transaction.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -25,9 +26,9 @@ use redialer_store::{
 };
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use crate::{app::App, flow::ingest::put_off, state::event_queue::QueuedEvent};
+use crate::{app::App, flow::ingest::postpone_or_set_aside, state::event_queue::QueuedEvent};
 
-/// The most immediate tries to decide a batch that conflicts with other transactions.
+/// The maximum number of immediate tries for a batch that conflicts with other transactions.
 const MAX_CONFLICTS: usize = 8;
 
 /// The state that the events of one workspace share.
@@ -56,18 +57,19 @@ impl EventContexts {
     }
 }
 
-/// Decides a batch of events. An event that fails is postponed; after an outage the remaining events stay pending on disk.
-pub(crate) async fn decide(app: &App, events: Vec<QueuedEvent>) -> Result<(), StoreError> {
-    let (mut waiting, waits_for_key) = prepare(app, events).await?;
+/// Processes a batch of events. An event that fails is postponed; after an outage the remaining events stay pending on
+/// disk.
+pub(crate) async fn process(app: &App, events: Vec<QueuedEvent>) -> Result<(), StoreError> {
+    let (mut waiting, key_unavailable) = prepare(app, events).await?;
     while !waiting.is_empty() {
         let (batch, later) = first_of_each(waiting);
-        decide_in_halves(app, &batch).await?;
+        process_in_halves(app, &batch).await?;
         waiting = later;
     }
-    waits_for_key.map_or(Ok(()), |error| Err(error.into()))
+    key_unavailable.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// An event with everything about it that does not change while it is decided.
+/// An event with the inputs that stay constant while it is processed.
 struct Prepared {
     event: EventRow,
     context: Arc<EventContext>,
@@ -86,20 +88,20 @@ struct Prepared {
     notes: Vec<EventNote>,
 }
 
-/// Prepares events, in order. Events without a key stay pending, and the returned error is the reason.
+/// Prepares events, in order. Events whose tenant key is unavailable stay pending; the returned error says why.
 async fn prepare(
     app: &App,
     events: Vec<QueuedEvent>,
 ) -> Result<(Vec<Prepared>, Option<KeyError>), StoreError> {
-    let (mut opened, mut waits_for_key) = (Vec::with_capacity(events.len()), None);
+    let (mut opened, mut key_unavailable) = (Vec::with_capacity(events.len()), None);
     let mut contexts = EventContexts::default();
     for event in events {
         match contexts.get(app, &event.event).await {
             Ok(context) => opened.push((event, context)),
-            // Without the key service everything waits, and no event is to blame for it (I23).
-            Err(StoreError::Key(error @ KeyError::Unavailable(_))) => waits_for_key = Some(error),
+            // Without the key service every event waits, and no try is counted (I23).
+            Err(StoreError::Key(error @ KeyError::Unavailable(_))) => key_unavailable = Some(error),
             Err(error) if error.is_outage() => return Err(error),
-            Err(error) => put_off(app, &event.event, &error.to_string()).await?,
+            Err(error) => postpone_or_set_aside(app, &event.event, &error.to_string()).await?,
         }
     }
     let probes: Vec<RedialProbe<'_>> = opened.iter().map(|(event, _)| probe(event)).collect();
@@ -112,15 +114,15 @@ async fn prepare(
         match done {
             Ok(Ok(one)) => prepared.push(one),
             Ok(Err(error)) if error.is_outage() => return Err(error),
-            Ok(Err(error)) => put_off(app, &row, &error.to_string()).await?,
-            Err(_) => put_off(app, &row, "a panic").await?,
+            Ok(Err(error)) => postpone_or_set_aside(app, &row, &error.to_string()).await?,
+            Err(_) => postpone_or_set_aside(app, &row, "a panic").await?,
         }
     }
-    Ok((prepared, waits_for_key))
+    Ok((prepared, key_unavailable))
 }
 
-/// The dials that these calls come from. If they cannot be read together, each is read separately, so that a failure
-/// affects one event only.
+/// Reads the dispatch of each call. If the joint read fails, each is read separately, so that a failure affects one event
+/// only.
 async fn redials(
     app: &App,
     probes: &[RedialProbe<'_>],
@@ -129,7 +131,7 @@ async fn redials(
         Ok(redials) => return Ok(redials.into_iter().map(Ok).collect()),
         Err(error) if error.is_outage() => return Err(error),
         Err(error) => {
-            tracing::info!(%error, "the dispatches of a batch of events could not be read together and are read one by one")
+            tracing::info!(%error, "the dispatches of a batch of events could not be read together; each is read separately")
         }
     }
     let mut redials = Vec::with_capacity(probes.len());
@@ -163,7 +165,7 @@ async fn prepare_one(
     }
     let known = redial.as_ref().map(|redial| redial.secrets(&context.key)).transpose()?;
     if let Some(known) = &known {
-        // A chat does not include its numbers; the request of the dial does.
+        // The record of a chat does not include its numbers; the request of the dial does.
         facts.person_number.get_or_insert_with(|| known.to.clone());
         if facts.agent_number.is_none() {
             facts.agent_number.clone_from(&known.from);
@@ -194,7 +196,7 @@ fn off_the_worker<T>(work: impl FnOnce() -> T) -> T {
 }
 
 impl Prepared {
-    /// Computes everything that needs no I/O; `known` is the data of the dial that this call comes from.
+    /// Computes everything that needs no I/O; `known` is the data of the dial that placed this call.
     fn new(
         app: &App,
         event: EventRow,
@@ -295,14 +297,14 @@ impl Prepared {
             now,
         });
         after.notes.extend(self.notes.iter().copied());
-        let nobody = decide::why_nobody(&self.facts, &self.recipient, &after);
-        after.notes.extend(nobody);
+        let no_recipient = decide::why_no_recipient(&self.facts, &self.recipient, &after);
+        after.notes.extend(no_recipient);
         after
     }
 }
 
 /// After a restore, attaches a dial that the backup did not contain to its callback (I31). Returns whether to look for
-/// the dial again: it was attached here, or by a concurrent decision of the same event.
+/// the dial again: it was attached here, or while the same event was processed concurrently.
 async fn reattach_dispatch(app: &App, event: &QueuedEvent, key: &TenantKey) -> Result<bool, StoreError> {
     let facts = &event.facts;
     let (Some(dispatch), Some(tags)) = (probe(event).dispatch, &facts.tags) else { return Ok(false) };
@@ -323,7 +325,7 @@ async fn reattach_dispatch(app: &App, event: &QueuedEvent, key: &TenantKey) -> R
     Ok(true)
 }
 
-/// The data of the next callback: this call's own variables and metadata, else those of the dial that it comes from.
+/// The data of the next callback: this call's own variables and metadata, or else those of the dial that placed it.
 fn secrets(
     facts: &CallFacts,
     recipient: &Recipient,
@@ -348,7 +350,7 @@ fn secrets(
     }
 }
 
-/// A row or call that a decision about an event may change.
+/// A row or call that processing an event may change.
 #[derive(PartialEq, Eq, Hash)]
 enum ConflictKey {
     Call(Id<id::Workspace>, String),
@@ -357,7 +359,7 @@ enum ConflictKey {
 }
 
 /// Splits events into the first of each call, person and chain, and the others, in order. An event that shares a
-/// conflict key with one that waits also waits.
+/// conflict key with a waiting event also waits.
 fn first_of_each(events: Vec<Prepared>) -> (Vec<Prepared>, Vec<Prepared>) {
     let mut seen = HashSet::new();
     events.into_iter().partition(|event| {
@@ -368,17 +370,17 @@ fn first_of_each(events: Vec<Prepared>) -> (Vec<Prepared>, Vec<Prepared>) {
     })
 }
 
-async fn decide_in_halves(app: &App, batch: &[Prepared]) -> Result<(), StoreError> {
-    // The parts still to be decided, the next one last.
+async fn process_in_halves(app: &App, batch: &[Prepared]) -> Result<(), StoreError> {
+    // The remaining parts, the next one last.
     let mut parts = vec![batch];
     while let Some(part) = parts.pop() {
-        let Err(failure) = decide_again(app, part).await else { continue };
+        let Err(failure) = decide_with_retries(app, part).await else { continue };
         match (part, failure) {
-            // No event is to blame for an outage (I30): the remaining events stay pending on disk.
+            // An outage is not caused by an event (I30): the remaining events stay pending on disk.
             (_, Undecided::Store(error)) if error.is_outage() && !error.is_contention() => return Err(error),
-            ([one], failure) => put_off(app, &one.event, &failure.to_string()).await?,
+            ([one], failure) => postpone_or_set_aside(app, &one.event, &failure.to_string()).await?,
             (more, failure) => {
-                tracing::info!(%failure, n = more.len(), "a batch of events failed and is decided in halves");
+                tracing::info!(%failure, n = more.len(), "a batch of events failed; it is retried in halves");
                 let (first, second) = more.split_at(more.len() / 2);
                 parts.extend([second, first]);
             }
@@ -387,8 +389,8 @@ async fn decide_in_halves(app: &App, batch: &[Prepared]) -> Result<(), StoreErro
     Ok(())
 }
 
-/// Decides a part of a batch; after a conflict with another transaction, repeats it from the read on.
-async fn decide_again(app: &App, part: &[Prepared]) -> Result<(), Undecided> {
+/// Decides a part of a batch; after a conflict with another transaction, retries from the read.
+async fn decide_with_retries(app: &App, part: &[Prepared]) -> Result<(), Undecided> {
     for _ in 1..MAX_CONFLICTS {
         match try_once(app, part).await {
             Err(Undecided::Store(error)) if error.is_contention() => {}
@@ -442,7 +444,7 @@ fn report(workspace: Id<id::Workspace>, call_id: &str, after: &AfterCall) {
     if let Some(settle) = after.settle {
         let outcome = match settle {
             Settle::Close(state) => state.as_str(),
-            Settle::Reschedule { .. } => "again",
+            Settle::Reschedule { .. } => "rescheduled",
         };
         metrics::counter!("redialer_outcomes_total", "state" => outcome).increment(1);
         tracing::info!(workspace.id = %workspace, call.id = call_id, outcome, "call {call_id}, placed by redialer, ended: {outcome}");
@@ -458,5 +460,5 @@ fn report(workspace: Id<id::Workspace>, call_id: &str, after: &AfterCall) {
         let notes = after.notes.iter().map(|note| note.as_str()).collect::<Vec<_>>().join(" ");
         tracing::info!(workspace.id = %workspace, call.id = call_id, notes, "no callback followed call {call_id}: {notes}");
     }
-    metrics::counter!("redialer_deliveries_decided_total").increment(1);
+    metrics::counter!("redialer_events_processed_total").increment(1);
 }

@@ -52,7 +52,7 @@ pub(crate) async fn show(
         let body = payload
             .body(&key)
             .inspect_err(
-                |error| tracing::error!(delivery.id = %payload.id, %error, "a payload cannot be decrypted"),
+                |error| tracing::error!(event.id = %payload.id, %error, "the payload of event {} cannot be decrypted; it is shown without its body", payload.id),
             )
             .ok()
             .and_then(|body| String::from_utf8(body.to_vec()).ok());

@@ -964,7 +964,7 @@ async fn add_tenant(
     let key = store.open_key(tenant).await.expect("opened");
     let of = store.for_tenant(tenant);
     of.create_workspace(&new, 10, &key, now, rng).await.expect("created");
-    let agent = |id| redialer_store::Roster {
+    let agent = |id| redialer_store::RosterEntry {
         provider_agent_id: id,
         name: id,
         channel: if id == CHAT {
