@@ -181,7 +181,8 @@ mod tests {
             let request = CallbackRequest { callback, ..CallbackRequest::default() };
             let facts = CallFacts { request, direction: Some(direction), ..facts(None, None) };
             let recipient = Recipient { person: None, from: None, note: Some(EventNote::NoNumber) };
-            why_no_recipient(&facts, &recipient, &AfterCall { settled, analyzed, ..AfterCall::default() }).is_some()
+            why_no_recipient(&facts, &recipient, &AfterCall { settled, analyzed, ..AfterCall::default() })
+                .is_some()
         };
         let (inbound, outbound) = (Direction::Inbound, Direction::Outbound);
         assert!(has_note(true, inbound, false, true) && has_note(true, inbound, true, false));

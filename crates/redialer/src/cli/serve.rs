@@ -195,7 +195,7 @@ impl Running {
             for worker in self.workers {
                 worker.await?;
             }
-            self.app.dials.all_back().await;
+            self.app.dials.all_returned().await;
             anyhow::Ok(())
         };
         match tokio::time::timeout(deadline, finished).await {

@@ -174,7 +174,10 @@ impl Lookup<'_> {
 
     /// Sends the same bytes with the same idempotency key. Returns the id of the call that the first request or this
     /// repeat placed.
-    async fn repeat_request(&self, unconfirmed: &mut UnconfirmedDispatch) -> Result<Option<String>, StoreError> {
+    async fn repeat_request(
+        &self,
+        unconfirmed: &mut UnconfirmedDispatch,
+    ) -> Result<Option<String>, StoreError> {
         let app = self.app;
         let body = unconfirmed.body(self.key)?.to_vec();
         let now = app.clock.now();
@@ -196,7 +199,11 @@ impl Lookup<'_> {
         }
     }
 
-    async fn record_placed(&self, unconfirmed: &UnconfirmedDispatch, call_id: String) -> Result<(), StoreError> {
+    async fn record_placed(
+        &self,
+        unconfirmed: &UnconfirmedDispatch,
+        call_id: String,
+    ) -> Result<(), StoreError> {
         let after = Resolution::Placed { call_id };
         report(unconfirmed, &after);
         self.app.store.finish_lookup(unconfirmed, &after, self.app.clock.now()).await

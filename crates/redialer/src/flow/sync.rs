@@ -13,7 +13,9 @@ use redialer_core::{
     timing::SYNC_EVERY_MINUTES,
 };
 use redialer_providers::{Provider, ReadError};
-use redialer_store::{DueWorkspace, RosterEntry, StoreError, TenantKey, TenantRow, TenantStore, WorkspaceRow};
+use redialer_store::{
+    DueWorkspace, RosterEntry, StoreError, TenantKey, TenantRow, TenantStore, WorkspaceRow,
+};
 
 use crate::{app::App, flow::account};
 

@@ -15,7 +15,8 @@ use redialer_core::{
 use redialer_store::{
     AgentChange, AgentRow, Claim, Decided, DecisionKey, Decisions, DispatchWriter, EventRow, Inbox, Known,
     NewDispatch, NewInboundEvent, NewManualCallback, NewTenant, NewWorkspace, NextCallbackFields, PendingRow,
-    Recorded, RedialProbe, RedialRow, RosterEntry, Secrets, Store, StoreError, TenantKey, TenantStore, bucket_of,
+    Recorded, RedialProbe, RedialRow, RosterEntry, Secrets, Store, StoreError, TenantKey, TenantStore,
+    bucket_of,
 };
 
 pub(crate) const NUMBER: &str = "+14155550117";
