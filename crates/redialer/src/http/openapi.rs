@@ -33,7 +33,7 @@ pub(crate) struct Doc {
 }
 
 /// The input that a route takes besides its path.
-pub(crate) struct Takes {
+pub(crate) struct RouteInput {
     /// The names of its query parameters.
     pub(crate) query: Vec<String>,
     /// Whether it has a body.
@@ -41,13 +41,13 @@ pub(crate) struct Takes {
 }
 
 /// The input of each route, by its method in upper case and its path.
-pub(crate) fn takes() -> HashMap<(String, String), Takes> {
+pub(crate) fn route_input() -> HashMap<(String, String), RouteInput> {
     let mut types = Types::default();
     let of = |route: &Route| {
         let doc = operations::doc(&mut types, route.method, route.path)?;
         let query = doc.params.iter().filter_map(|p| p["name"].as_str().map(str::to_owned)).collect();
-        let takes = Takes { query, body: doc.body.is_some() };
-        Some(((route.method.to_uppercase(), format!("/v1{}", route.path)), takes))
+        let route_input = RouteInput { query, body: doc.body.is_some() };
+        Some(((route.method.to_uppercase(), format!("/v1{}", route.path)), route_input))
     };
     TABLE.iter().filter_map(of).collect()
 }

@@ -19,20 +19,20 @@ pub struct Reservation {
 /// The stored state of an idempotency key.
 pub enum IdempotencyRecord {
     /// Unused: run the request and store its response here.
-    Fresh(Reservation),
+    Reserved(Reservation),
     /// It belongs to a different request.
-    Other,
+    DifferentRequest,
     /// The request has no response yet.
-    UnderWay,
+    InProgress,
     /// The request has a response: its status and body.
-    Done(u16, Vec<u8>),
+    Completed(u16, Vec<u8>),
 }
 
 pub(crate) const COLUMN: &str = "replays.answer";
 
 impl TenantStore {
     /// Reserves an idempotency key for a request of an API key, or returns the state of the earlier request.
-    pub async fn replay(
+    pub async fn reserve_key(
         &self,
         of: Id<id::Key>,
         name: &str,
@@ -54,23 +54,23 @@ impl TenantStore {
         let values = args![bucket, self.tenant, slot.name, Id::<id::Key>::from_uuid(slot.id), *request, now];
         if tx.execute(RESERVE, values).await? == 1 {
             tx.commit().await?;
-            return Ok(IdempotencyRecord::Fresh(slot));
+            return Ok(IdempotencyRecord::Reserved(slot));
         }
         let row = tx.fetch_one(KNOWN, args![bucket, self.tenant, slot.name]).await?;
         let row = row.ok_or(StoreError::Corrupt("kept answer"))?;
         // Nothing was written. The key service may be slow, and SQLite has one writer, so the transaction ends first.
         tx.commit().await?;
         if row.get::<Vec<u8>>("request")? != request {
-            return Ok(IdempotencyRecord::Other);
+            return Ok(IdempotencyRecord::DifferentRequest);
         }
         let (Some(status), Some(answer)) =
             (row.get::<Option<i64>>("status")?, row.get::<Option<Vec<u8>>>("response")?)
         else {
-            return Ok(IdempotencyRecord::UnderWay);
+            return Ok(IdempotencyRecord::InProgress);
         };
         let key = self.tenant_key().await?;
         let status = u16::try_from(status).map_err(|_| StoreError::Corrupt("kept answer"))?;
-        Ok(IdempotencyRecord::Done(status, key.open(COLUMN, row.get("id")?, &answer)?))
+        Ok(IdempotencyRecord::Completed(status, key.open(COLUMN, row.get("id")?, &answer)?))
     }
 
     /// Stores the response to a request.
@@ -90,7 +90,7 @@ impl TenantStore {
     }
 
     /// Releases an idempotency key: the request had no effect.
-    pub async fn give_back(&self, slot: &Reservation) -> Result<(), StoreError> {
+    pub async fn release_key(&self, slot: &Reservation) -> Result<(), StoreError> {
         const SQL: &str = "delete from idempotency_keys where bucket = $1 and tenant_id = $2 and key_hash = $3 and status is null";
         self.db().write(SQL, args![bucket_of(self.tenant), self.tenant, slot.name]).await.map(|_| ())
     }

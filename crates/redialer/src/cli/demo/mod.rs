@@ -33,7 +33,7 @@ impl Demo {
         crate::cli::log(&config);
         let mut stage = stage::Stage::build(config).await?;
         let outcome = tokio::select! {
-            outcome = story::tell(&mut stage) => Some(outcome),
+            outcome = story::run(&mut stage) => Some(outcome),
             () = signals.received() => None,
         };
         match outcome {

@@ -137,7 +137,7 @@ impl Stage {
     }
 
     /// Prints a line about a person, with the simulated time on that person's clock before it.
-    pub(crate) fn tell(&self, number: &str, line: &str) {
+    pub(crate) fn narrate(&self, number: &str, line: &str) {
         self.line(self.person(number).zone, line);
     }
 
@@ -157,7 +157,7 @@ impl Stage {
         let zone = self.person(number).zone;
         let now = self.clock.now().to_zoned(rules(zone));
         if !(MORNING..latest).contains(&now.hour()) {
-            self.tell(number, "(the demo continues in the morning)");
+            self.narrate(number, "(the demo continues in the morning)");
             let today = if now.hour() < MORNING { Some(now.date()) } else { now.date().tomorrow().ok() };
             let morning = today.and_then(|day| day.at(MORNING, 0, 0, 0).to_zoned(rules(zone)).ok());
             if let Some(morning) = morning {
@@ -200,7 +200,7 @@ impl Stage {
     async fn look(&mut self) -> anyhow::Result<(Vec<CallbackRow>, Vec<Ring>)> {
         let rings = self.sim.rings();
         for ring in &rings[self.shown_rings..] {
-            self.tell(&ring.to, &self.describe_ring(ring));
+            self.narrate(&ring.to, &self.describe_ring(ring));
         }
         self.shown_rings = rings.len();
         let rows = self.callbacks().await?;

@@ -18,7 +18,7 @@ const DAN: &str = "+17205550111";
 const EVE: &str = "+13055550188";
 const FINN: &str = "+12065550164";
 
-pub(crate) async fn tell(stage: &mut Stage) -> Result<()> {
+pub(crate) async fn run(stage: &mut Stage) -> Result<()> {
     for (number, name, zone) in [
         (ANA, "Ana", "America/Chicago"),
         (BEN, "Ben", "Pacific/Honolulu"),
@@ -35,7 +35,7 @@ pub(crate) async fn tell(stage: &mut Stage) -> Result<()> {
     a_crash_at_the_worst_moment(stage).await?;
     a_do_not_call(stage).await?;
     a_machine_answers(stage).await?;
-    nobody_rang_twice_or_at_night(stage)
+    each_callback_rang_once_and_none_at_night(stage)
 }
 
 fn call(kind: &str, person: &str, behavior: Behavior) -> ScriptedCall {
@@ -77,13 +77,13 @@ async fn rung(stage: &mut Stage, number: &str, n: usize) -> Result<()> {
 async fn a_time_is_requested(stage: &mut Stage) -> Result<()> {
     say("1 · A caller requests a callback, then changes the time");
     stage.daytime(ANA, 16).await;
-    stage.tell(ANA, "Ana calls the clinic: \"I'm driving. Can you call me back tomorrow at 10 am?\"");
+    stage.narrate(ANA, "Ana calls the clinic: \"I'm driving. Can you call me back tomorrow at 10 am?\"");
     let says =
         ["User: I'm driving. Can you call me back tomorrow at 10 am?", "Agent: Of course, tomorrow at 10."];
     stage.sim.set_person(ANA, vec![Behavior::ending("user_hangup")]);
     stage.sim.start_call(&call("inbound", ANA, Behavior::asking(&says, None)));
     stage.until("Ana's first request", |rows, _| !rows.is_empty()).await?;
-    stage.tell(ANA, "Ana calls again: \"Better today, please: in two hours.\"");
+    stage.narrate(ANA, "Ana calls again: \"Better today, please: in two hours.\"");
     let says = ["User: Please call me back in two hours instead.", "Agent: Of course, in two hours."];
     stage.sim.start_call(&call("inbound", ANA, Behavior::asking(&says, None)));
     rung(stage, ANA, 1).await
@@ -92,7 +92,7 @@ async fn a_time_is_requested(stage: &mut Stage) -> Result<()> {
 async fn a_busy_line(stage: &mut Stage) -> Result<()> {
     say("2 · A busy line");
     stage.daytime(CLEO, 19).await;
-    stage.tell(CLEO, "The clinic calls Cleo, whose line is busy");
+    stage.narrate(CLEO, "The clinic calls Cleo, whose line is busy");
     stage.sim.set_person(CLEO, vec![Behavior::ending("user_hangup")]);
     stage.sim.start_call(&call("outbound", CLEO, Behavior::ending("dial_busy")));
     rung(stage, CLEO, 1).await
@@ -101,7 +101,7 @@ async fn a_busy_line(stage: &mut Stage) -> Result<()> {
 async fn a_duplicate_webhook(stage: &mut Stage) -> Result<()> {
     say("3 · Every webhook arrives five times");
     stage.daytime(DAN, 18).await;
-    stage.tell(
+    stage.narrate(
         DAN,
         &format!(
             "Dan calls: \"Please ring me in 45 minutes.\" {PROVIDER_TITLE} sends each webhook five times"
@@ -116,7 +116,7 @@ async fn a_duplicate_webhook(stage: &mut Stage) -> Result<()> {
 async fn a_crash_at_the_worst_moment(stage: &mut Stage) -> Result<()> {
     say("4 · redialer is killed while the provider places a call");
     stage.daytime(EVE, 19).await;
-    stage.tell(EVE, "Eve calls: \"Try me again in half an hour.\"");
+    stage.narrate(EVE, "Eve calls: \"Try me again in half an hour.\"");
     stage.sim.set_person(EVE, vec![Behavior::ending("user_hangup")]);
     // The call is placed, but the response to its request never arrives.
     stage.sim.fail_next(Fault::Silence);
@@ -127,16 +127,16 @@ async fn a_crash_at_the_worst_moment(stage: &mut Stage) -> Result<()> {
     ));
     stage.until("Eve's phone to ring", |_, rings| !rings_of(rings, EVE).is_empty()).await?;
     stage.kill_server();
-    stage.tell(EVE, "✗  redialer is killed; it has no answer yet on whether Eve's call was placed");
+    stage.narrate(EVE, "✗  redialer is killed; it has no answer yet on whether Eve's call was placed");
     stage.start_server().await?;
-    stage.tell(EVE, "↻  redialer is restarted on the same database");
+    stage.narrate(EVE, "↻  redialer is restarted on the same database");
     rung(stage, EVE, 1).await
 }
 
 async fn a_do_not_call(stage: &mut Stage) -> Result<()> {
     say("5 · \"Do not call me again\"");
     stage.daytime(FINN, 20).await;
-    stage.tell(FINN, "The clinic calls Finn: \"Please stop calling me.\"");
+    stage.narrate(FINN, "The clinic calls Finn: \"Please stop calling me.\"");
     stage.sim.start_call(&call(
         "outbound",
         FINN,
@@ -146,7 +146,7 @@ async fn a_do_not_call(stage: &mut Stage) -> Result<()> {
         },
     ));
     stage.until_suppressed().await?;
-    stage.tell(
+    stage.narrate(
         FINN,
         "   ■ Finn's number is now on the do-not-call list; a clinic employee tries to schedule a callback",
     );
@@ -165,7 +165,7 @@ async fn a_do_not_call(stage: &mut Stage) -> Result<()> {
     };
     match callbacks::schedule(&app, &store, &workspace, &stage.agent, manual).await {
         Err(NotScheduled::Note(note)) => {
-            stage.tell(FINN, &format!("   ■ refused: {}", note.description()));
+            stage.narrate(FINN, &format!("   ■ refused: {}", note.description()));
         }
         Err(error) => return Err(error.into()),
         Ok(_) => bail!("a callback to a number on the do-not-call list was accepted"),
@@ -177,7 +177,7 @@ async fn a_do_not_call(stage: &mut Stage) -> Result<()> {
 async fn a_machine_answers(stage: &mut Stage) -> Result<()> {
     say("6 · Voicemail answers three times");
     stage.daytime(BEN, 14).await;
-    stage.tell(BEN, "The clinic calls Ben and reaches his voicemail");
+    stage.narrate(BEN, "The clinic calls Ben and reaches his voicemail");
     stage.sim.set_person(BEN, vec![Behavior::ending("voicemail_reached")]);
     stage.sim.start_call(&call("outbound", BEN, Behavior::ending("voicemail_reached")));
     rung(stage, BEN, 3).await?;
@@ -193,7 +193,7 @@ async fn a_machine_answers(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
-fn nobody_rang_twice_or_at_night(stage: &Stage) -> Result<()> {
+fn each_callback_rang_once_and_none_at_night(stage: &Stage) -> Result<()> {
     let rings = stage.sim.rings();
     for (number, n) in [(ANA, 1), (CLEO, 1), (DAN, 1), (EVE, 1), (FINN, 0), (BEN, 3)] {
         let (rung, name) = (rings_of(&rings, number), stage.person(number).name);

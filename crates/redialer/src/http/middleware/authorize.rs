@@ -1,7 +1,7 @@
 //! Runs before every `/v1` handler: authenticates the key, checks its scope, and limits its rate.
 //!
-//! Invariants: the key is looked up for each request, so that a revoked key is rejected from then on. A key without the
-//! scope of a route gets no other information about it. The rate limit is per key and replica.
+//! Invariants: the key is looked up for each request, so that a revoked key is rejected immediately. A request whose key
+//! lacks the route's scope learns nothing else about the route. The rate limit is per key and replica.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,8 +26,8 @@ use crate::{
 };
 
 /// The shortest and longest delay of the error for a request over the rate limit. The delay is random, so that clients
-/// that retry at once do not come back together.
-const REFUSAL_DELAY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_millis(600));
+/// that retry immediately do not retry in sync.
+const RATE_LIMIT_DELAY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_millis(600));
 
 /// Authorizes a request and passes it to its handler.
 pub(crate) async fn authorize(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
@@ -50,7 +50,7 @@ async fn respond(app: Arc<App>, mut request: Request, next: Next) -> Response {
     };
     let left = match app.api_rate.count(key_row.id) {
         Ok(left) => left,
-        Err(wait) => return too_often(&app, wait).await,
+        Err(wait) => return rate_limited(&app, wait).await,
     };
     let mut response = match check_scope(&app, &key_row, &request) {
         Ok(()) => {
@@ -131,12 +131,12 @@ fn caller(app: &App, key_row: KeyRow, request: &Request) -> Caller {
     }
 }
 
-/// Rejects a request over the rate limit after a delay: a client that ignores `Retry-After` and retries at once costs
-/// one key lookup per connection and delay, not as many as it can send.
-async fn too_often(app: &App, wait: u64) -> Response {
-    let (shortest, longest) = REFUSAL_DELAY;
+/// Rejects a request over the rate limit after a delay, which limits a client that ignores `Retry-After` to one key
+/// lookup per connection and delay.
+async fn rate_limited(app: &App, wait: u64) -> Response {
+    let (shortest, longest) = RATE_LIMIT_DELAY;
     app.clock.wait(shortest + (longest - shortest).mul_f64(app.rng.next_f64())).await;
-    let message = format!("Too many requests with this key; wait {wait} s.");
+    let message = format!("Too many requests with this API key. Retry after {wait} s.");
     let mut response = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).into_response();
     let headers = response.headers_mut();
     headers.insert(header::RETRY_AFTER, wait.into());

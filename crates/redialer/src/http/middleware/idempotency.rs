@@ -31,25 +31,28 @@ pub(crate) async fn idempotent(
     body: Bytes,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let name = parts.headers.get(NAME).filter(|_| parts.method == Method::POST);
-    let name = name.map(|name| visible(name).map(str::to_owned)).transpose()?;
-    let (Some(name), Some(caller)) = (name, parts.extensions.get::<Caller>().cloned()) else {
+    let idempotency_key = parts.headers.get(NAME).filter(|_| parts.method == Method::POST);
+    let idempotency_key =
+        idempotency_key.map(|idempotency_key| parse_key(idempotency_key).map(str::to_owned)).transpose()?;
+    let (Some(idempotency_key), Some(caller)) = (idempotency_key, parts.extensions.get::<Caller>().cloned())
+    else {
         return Ok(next.run(Request::from_parts(parts, Body::from(body))).await);
     };
     let hash = hash_of(&parts, &body);
     let request = Request::from_parts(parts, Body::from(body));
-    run_once(&app, &caller, &name, &hash, request, next).await
+    run_once(&app, &caller, &idempotency_key, &hash, request, next).await
 }
 
-fn visible(name: &HeaderValue) -> Result<&str, ApiError> {
-    let name = name.to_str().ok().filter(|n| (1..=255).contains(&n.len()));
-    name.ok_or_else(|| ApiError::invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters"))
+fn parse_key(idempotency_key: &HeaderValue) -> Result<&str, ApiError> {
+    let idempotency_key = idempotency_key.to_str().ok().filter(|n| (1..=255).contains(&n.len()));
+    idempotency_key
+        .ok_or_else(|| ApiError::invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters"))
 }
 
 async fn run_once(
     app: &App,
     caller: &Caller,
-    name: &str,
+    idempotency_key: &str,
     hash: &[u8; 32],
     request: Request,
     next: Next,
@@ -57,22 +60,22 @@ async fn run_once(
     // Only requests with an API key can be repeated.
     let Who::Key(key) = caller.principal.who else { return Ok(next.run(request).await) };
     let now = app.clock.now();
-    let slot = match caller.store.replay(key, name, hash, now, &app.rng).await? {
-        IdempotencyRecord::Fresh(slot) => slot,
-        IdempotencyRecord::Other => {
+    let reservation = match caller.store.reserve_key(key, idempotency_key, hash, now, &app.rng).await? {
+        IdempotencyRecord::Reserved(reservation) => reservation,
+        IdempotencyRecord::DifferentRequest => {
             return Err(ApiError::invalid(
                 "Idempotency-Key",
                 "was used for a different request. Send a new key with each new request.",
             ));
         }
-        IdempotencyRecord::UnderWay => {
+        IdempotencyRecord::InProgress => {
             return Err(ApiError::new(
                 StatusCode::CONFLICT,
                 "idempotency_in_progress",
-                "The first request with this key is being processed, or its result is unknown. Check its result before you send it again.",
+                "A request with this key is in progress, or its result is unknown. Check whether it took effect before you retry.",
             ));
         }
-        IdempotencyRecord::Done(status, answer) => {
+        IdempotencyRecord::Completed(status, answer) => {
             if caller.principal.sees_personal_data() {
                 caller.reveals(app, "replay", &[caller.principal.name()]).await?;
             }
@@ -82,10 +85,10 @@ async fn run_once(
         }
     };
     let response = next.run(request).await;
-    keep(app, caller, &slot, response).await
+    store_or_release(app, caller, &reservation, response).await
 }
 
-/// The hash of the parts of a request that a repeat must have in common with it.
+/// Hashes the URI and the body, which a repeated request must match.
 fn hash_of(parts: &Parts, body: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(parts.uri.to_string().as_bytes());
@@ -95,15 +98,15 @@ fn hash_of(parts: &Parts, body: &[u8]) -> [u8; 32] {
 }
 
 /// Stores the response, or releases the key.
-async fn keep(
+async fn store_or_release(
     app: &App,
     caller: &Caller,
-    slot: &Reservation,
+    reservation: &Reservation,
     response: Response,
 ) -> Result<Response, ApiError> {
     let status = response.status();
     if status.is_client_error() || status == StatusCode::BAD_GATEWAY {
-        caller.store.give_back(slot).await?;
+        caller.store.release_key(reservation).await?;
         return Ok(response);
     }
     if !status.is_success() {
@@ -113,12 +116,12 @@ async fn keep(
     let body = to_bytes(body, usize::MAX).await.map_err(|_| ApiError::unavailable())?;
     let kept: Result<(), StoreError> = async {
         let key = caller.store.tenant_key().await?;
-        caller.store.store_response(slot, status.as_u16(), &body, &key, &app.rng).await
+        caller.store.store_response(reservation, status.as_u16(), &body, &key, &app.rng).await
     }
     .await;
     if let Err(error) = kept {
-        // The request was executed, as this response shows; only a repeat would not get it.
-        tracing::warn!(%error, "the response for an idempotency key could not be stored");
+        // The request was executed; a retry gets 409 instead of this response.
+        tracing::warn!(%error, "the response for an idempotency key could not be stored; a retry with this key gets 409");
     }
     Ok(Response::from_parts(parts, Body::from(body)))
 }

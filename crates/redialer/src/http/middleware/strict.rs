@@ -12,33 +12,33 @@ use serde_json::Value;
 
 use crate::http::{
     error::ApiError,
-    openapi::{self, Takes},
+    openapi::{self, RouteInput},
 };
 
 /// The parameters and body of the request's route; `None` if no route matches.
-fn takes(method: &Method, path: Option<&MatchedPath>) -> Option<&'static Takes> {
-    static ALL: LazyLock<HashMap<(String, String), Takes>> = LazyLock::new(openapi::takes);
+fn route_input(method: &Method, path: Option<&MatchedPath>) -> Option<&'static RouteInput> {
+    static ALL: LazyLock<HashMap<(String, String), RouteInput>> = LazyLock::new(openapi::route_input);
     let method = if method == Method::HEAD { &Method::GET } else { method };
     ALL.get(&(method.to_string(), path?.as_str().to_owned()))
 }
 
 /// Rejects query parameters that the route does not take.
 pub(crate) fn check_query(request: &Request) -> Result<(), ApiError> {
-    let Some(takes) = takes(request.method(), request.extensions().get::<MatchedPath>()) else {
+    let Some(route_input) = route_input(request.method(), request.extensions().get::<MatchedPath>()) else {
         return Ok(());
     };
     // A query that cannot be parsed is rejected by the handler that parses it.
     let Ok(Query(params)) = Query::<Vec<(String, String)>>::try_from_uri(request.uri()) else {
         return Ok(());
     };
-    match params.iter().find(|(name, _)| !takes.query.contains(name)) {
-        Some((name, _)) if takes.query.is_empty() => {
+    match params.iter().find(|(name, _)| !route_input.query.contains(name)) {
+        Some((name, _)) if route_input.query.is_empty() => {
             Err(ApiError::invalid(name, "This path takes no query parameters."))
         }
         Some((name, _)) => {
             let why = format!(
                 "This path has no such query parameter. The valid parameters are: {}.",
-                takes.query.join(", ")
+                route_input.query.join(", ")
             );
             Err(ApiError::invalid(name, why))
         }
@@ -48,8 +48,8 @@ pub(crate) fn check_query(request: &Request) -> Result<(), ApiError> {
 
 /// Rejects a body if the route takes none; an empty object counts as none.
 pub(crate) fn check_body(parts: &Parts, body: &[u8]) -> Result<(), ApiError> {
-    let takes = takes(&parts.method, parts.extensions.get::<MatchedPath>());
-    if takes.is_none_or(|takes| takes.body) || body.trim_ascii().is_empty() {
+    let route_input = route_input(&parts.method, parts.extensions.get::<MatchedPath>());
+    if route_input.is_none_or(|route_input| route_input.body) || body.trim_ascii().is_empty() {
         return Ok(());
     }
     let field = match serde_json::from_slice(body) {
