@@ -7,6 +7,8 @@ pub mod retell;
 mod simulated;
 mod time;
 
-pub use retell::{Fault, PROVIDER_TITLE, Retell as Simulator, Ring, Script, ScriptedCall, script::Behavior};
+pub use retell::{
+    Fault, PROVIDER_TITLE, PlacedCall, Retell as Simulator, Script, ScriptedCall, script::Behavior,
+};
 pub use simulated::Simulated;
 pub use time::SimTime;

@@ -41,7 +41,7 @@ impl SimTime {
     }
 
     /// Waits for `seconds`.
-    pub(crate) async fn pass(&self, seconds: f64) {
+    pub(crate) async fn sleep(&self, seconds: f64) {
         (self.wait_until)(self.after(seconds)).await;
     }
 }

@@ -198,8 +198,8 @@ async fn dials_are_limited_to_the_calls_per_second_of_the_workspace() {
     for person in PEOPLE {
         walk.schedule(person, 30).await;
     }
-    walk.until("three calls", async |w: &Walk| w.sim.rings().len() == 3).await;
-    let at: Vec<i64> = walk.sim.rings().iter().map(|r| r.at_ms).collect();
+    walk.until("three calls", async |w: &Walk| w.sim.placed_calls().len() == 3).await;
+    let at: Vec<i64> = walk.sim.placed_calls().iter().map(|r| r.at_ms).collect();
     // In real milliseconds. One call may be late, and the next one then follows closely, so only the total counts.
     let took = (at[2] - at[0]) / i64::from(SPEED);
     assert!(took >= 1_200, "three calls within {took} ms");
@@ -213,11 +213,11 @@ async fn lines_reserved_for_inbound_calls_stay_free() {
         walk.schedule(person, 30).await;
     }
     walk.until("three calls, all ended", async |w: &Walk| {
-        w.sim.rings().len() == 3 && w.callbacks().await.iter().all(|c| c["state"] == "completed")
+        w.sim.placed_calls().len() == 3 && w.callbacks().await.iter().all(|c| c["state"] == "completed")
     })
     .await;
     // One line: each call ends, a minute after it was placed, before the next begins.
-    let at: Vec<i64> = walk.sim.rings().iter().map(|r| r.at_ms).collect();
+    let at: Vec<i64> = walk.sim.placed_calls().iter().map(|r| r.at_ms).collect();
     assert!(at.windows(2).all(|w| w[1] - w[0] >= 60_000), "{at:?}");
 }
 

@@ -70,6 +70,7 @@ async fn a_generated_typescript_client_compiles_and_works() {
         let output = node(dir.path(), &vars, &["out/client.js"]).await;
         let results: Value = serde_json::from_str(output.lines().last().unwrap_or_default()).expect("JSON");
         assert_eq!(results["listed"], 5, "{engine:?}");
-        walk.until("the forced call", async |w: &Walk| w.sim.rings().iter().any(|r| r.from == OURS)).await;
+        walk.until("the forced call", async |w: &Walk| w.sim.placed_calls().iter().any(|r| r.from == OURS))
+            .await;
     }
 }

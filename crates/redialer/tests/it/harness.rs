@@ -23,7 +23,7 @@ use redialer_core::Timestamp;
 use redialer_providers::http::{Clients, PLACE_DEADLINE};
 use redialer_sim::{
     SimTime,
-    retell::{Retell, Ring, Script},
+    retell::{PlacedCall, Retell, Script},
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -352,8 +352,8 @@ impl Walk {
         rows
     }
 
-    pub(crate) fn rings(&self, number: &str) -> Vec<Ring> {
-        self.sim.rings().into_iter().filter(|r| r.to == number).collect()
+    pub(crate) fn rings(&self, number: &str) -> Vec<PlacedCall> {
+        self.sim.placed_calls().into_iter().filter(|r| r.to == number).collect()
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -137,6 +137,6 @@ async fn a_dial_beyond_the_monthly_quota_is_held() {
             (own["usage"]["calls_this_period"].as_i64(), own["usage"]["cap"].as_i64()),
             (Some(2), Some(2))
         );
-        assert_eq!(walk.sim.rings().len(), 2);
+        assert_eq!(walk.sim.placed_calls().len(), 2);
     }
 }

@@ -98,7 +98,7 @@ async fn killed_under_load(engine: Engine) {
         load.kill_at_random(kill).await;
     }
     let rows = load.settle().await;
-    let rings = load.walk.sim.rings().len();
+    let rings = load.walk.sim.placed_calls().len();
     eprintln!(
         "{engine:?}, seed {seed}: {kills} kills, {} requests, {} callbacks, {rings} rings",
         load.requested.len(),

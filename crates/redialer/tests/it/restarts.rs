@@ -28,11 +28,12 @@ async fn replicas_dial_each_callback_once_and_survive_each_other() {
     for (i, person) in people.iter().enumerate() {
         walk.schedule(person, 2 + i as i64 / 3).await;
     }
-    walk.until("some calls", async |w: &Walk| w.sim.rings().len() > 3).await;
+    walk.until("some calls", async |w: &Walk| w.sim.placed_calls().len() > 3).await;
     walk.kill();
     walk.serve().await;
     walk.until("all calls, all ended", async |w: &Walk| {
-        w.sim.rings().len() >= people.len() && w.callbacks().await.iter().all(|c| c["state"] == "completed")
+        w.sim.placed_calls().len() >= people.len()
+            && w.callbacks().await.iter().all(|c| c["state"] == "completed")
     })
     .await;
     for person in &people {

@@ -51,7 +51,7 @@ async fn everything_was_dialed_once(from: Engine, to: Engine) {
     }
     walk.assert_rung_once_each();
     let after: Vec<_> =
-        walk.sim.rings().into_iter().filter(|r| r.at_ms > restored_at.as_millisecond()).collect();
+        walk.sim.placed_calls().into_iter().filter(|r| r.at_ms > restored_at.as_millisecond()).collect();
     assert!(after.iter().all(|r| r.at_ms >= settled_at), "{from:?} to {to:?}: dialed before the proof");
     let rows = walk.callbacks().await;
     let kept = rows.iter().find(|c| c["source_call_id"] == call.as_str()).expect("found by the sweep");

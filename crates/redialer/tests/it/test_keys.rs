@@ -50,7 +50,10 @@ async fn a_test_callback_is_placed_at_the_simulator_and_at_no_provider() {
         let of = |outcome: &str| rows.iter().filter(|c| c["outcome"] == outcome).count();
         assert_eq!((of("dial_no_answer"), of("user_hangup")), (3, 3), "{rows:#?}");
         assert!(rows.iter().any(|c| c["reason"] == "callback_requested" && c["parent_id"] != Value::Null));
-        assert!(walk.sim.rings().is_empty() && walk.sim.requests_to_place() == 0, "no provider was asked");
+        assert!(
+            walk.sim.placed_calls().is_empty() && walk.sim.requests_to_place() == 0,
+            "no provider was asked"
+        );
         let usage = walk.get("/v1/usage").await;
         assert_eq!(usage["calls"]["used"], 0, "no person was called: {usage}");
         assert!(walk.callbacks().await.is_empty(), "a live key sees none of it");

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use jiff::tz::TimeZone;
-use redialer_sim::retell::{Key, Ring, Script, script::Number};
+use redialer_sim::retell::{Key, PlacedCall, Script, script::Number};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -206,7 +206,7 @@ async fn deliver_outcome(walk: &Walk, fixture: &Fixture, workspace: (&str, &str)
 }
 
 /// The caller's number, and the variables that the agent receives.
-fn request_of(ring: &Ring) -> [&str; 5] {
+fn request_of(ring: &PlacedCall) -> [&str; 5] {
     let variable =
         |name: &str| ring.request["retell_llm_dynamic_variables"][name].as_str().unwrap_or("absent");
     let [reason, attempt, is_final] = ["redial_reason", "attempt", "is_final_attempt"];
@@ -240,7 +240,7 @@ async fn callbacks_of_the_earlier_version_are_dialed_once_and_settled() {
         .await;
 
         let callbacks = all(&walk).await;
-        let rings = walk.sim.rings();
+        let rings = walk.sim.placed_calls();
         let ring_of = |person: &str| rings.iter().find(|ring| ring.to == person).expect("dialed");
         let mut dialed: Vec<&str> = rings.iter().map(|ring| ring.to.as_str()).collect();
         dialed.sort_unstable();

@@ -103,9 +103,9 @@ impl CallTimeline {
         }
     }
 
-    fn webhooks(&self, world: &World, moment: &str) -> Vec<Webhook> {
+    fn webhooks(&self, world: &World, phase: &str) -> Vec<Webhook> {
         let noun = if self.is_chat { "chat" } else { "call" };
-        let built = webhooks::build(world, &self.agent, noun, moment, &self.id);
+        let built = webhooks::build(world, &self.agent, noun, phase, &self.id);
         built.into_iter().flat_map(|hook| vec![hook; self.duplicates as usize + 1]).collect()
     }
 }
@@ -125,7 +125,7 @@ pub(super) fn run(world: &Arc<World>, timeline: CallTimeline) {
                 webhooks::send(&world, &hook).await;
             }
             let Some(wait) = wait else { return };
-            world.time.pass(wait).await;
+            world.time.sleep(wait).await;
         }
     });
 }

@@ -42,7 +42,7 @@ pub(super) fn find(keys: &BTreeMap<String, Key>, own: &str, key: &str) -> Option
     keys.get(key).cloned().or_else(|| (key == own).then(Key::default))
 }
 
-/// Rejects requests without a valid key or without the needed permission.
+/// Rejects requests without a valid key or without the required permission.
 pub(super) async fn authorized(
     State(world): State<Arc<World>>,
     headers: HeaderMap,
@@ -57,13 +57,13 @@ pub(super) async fn authorized(
             let script = world.script();
             find(&script.keys, &script.api_key, key)
         });
-    let needed = needed(request.uri().path());
+    let required = required_permission(request.uri().path());
     match key {
         Some(Key { state: KeyState::Unpaid, .. }) => {
             error(StatusCode::PAYMENT_REQUIRED, "Trial has ended, please add payment method.")
         }
         Some(Key { state: KeyState::Good, permissions })
-            if permissions.as_ref().is_none_or(|granted| granted.contains(&needed)) =>
+            if permissions.as_ref().is_none_or(|granted| granted.contains(&required)) =>
         {
             next.run(request).await
         }
@@ -74,8 +74,8 @@ pub(super) async fn authorized(
     }
 }
 
-/// The permission that a request to this path needs.
-fn needed(path: &str) -> Permission {
+/// The permission that a request to this path requires.
+fn required_permission(path: &str) -> Permission {
     let name = path.trim_start_matches("/v2").trim_start_matches("/v3").trim_start_matches('/');
     match name.split('/').next().unwrap_or_default() {
         "list-agents" | "get-agent" | "get-chat-agent" => Permission::Agents,
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_serializes_to_what_it_is_parsed_from() {
+    fn a_key_round_trips_through_json() {
         let text = r#"{"permissions":["Agent: Read","Call: Edit"],"state":"revoked"}"#;
         let key: Key = serde_json::from_str(text).expect("a key");
         let want =
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn every_path_needs_one_permission() {
+    fn every_path_requires_one_permission() {
         for (path, want) in [
             ("/v2/list-agents", Permission::Agents),
             ("/get-agent/agent_1", Permission::Agents),
@@ -138,7 +138,7 @@ mod tests {
             ("/get-concurrency", Permission::Concurrency),
             ("/get-api-key-info", Permission::KeyInfo),
         ] {
-            assert_eq!(needed(path), want, "{path}");
+            assert_eq!(required_permission(path), want, "{path}");
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::SimTime;
 pub use keys::{Key, KeyState};
 pub use script::{Fault, Script, ScriptedCall};
 pub use webhooks::Webhook;
-pub use world::Ring;
+pub use world::PlacedCall;
 
 /// The display name of the simulated provider.
 pub const PROVIDER_TITLE: &str = "Retell";
@@ -64,7 +64,7 @@ impl Retell {
         for scripted in self.0.script().calls.clone() {
             let world = Arc::clone(&self.0);
             tokio::spawn(async move {
-                world.time.pass(scripted.after_seconds).await;
+                world.time.sleep(scripted.after_seconds).await;
                 calls::start_call(&world, &scripted);
             });
         }
@@ -114,8 +114,8 @@ impl Retell {
     }
 
     /// Every call and chat that was placed through the API, in order.
-    pub fn rings(&self) -> Vec<Ring> {
-        self.0.state().rings.clone()
+    pub fn placed_calls(&self) -> Vec<PlacedCall> {
+        self.0.state().placed_calls.clone()
     }
 
     /// The number of requests to place a call that were received.

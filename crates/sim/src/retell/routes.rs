@@ -16,7 +16,7 @@ use super::{
     calls, filter,
     keys::{Key, authorized},
     script::{Behavior, Fault, ScriptedCall},
-    world::{Ring, World},
+    world::{PlacedCall, World},
 };
 
 type Shared = State<Arc<World>>;
@@ -38,7 +38,7 @@ pub(super) fn all(world: Arc<World>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&world), authorized));
     // The control API. It requires no key, so it is for loopback only.
     let control = Router::new()
-        .route("/sim/rings", get(async |State(w): Shared| Json(w.state().rings.clone())))
+        .route("/sim/rings", get(async |State(w): Shared| Json(w.state().placed_calls.clone())))
         .route(
             "/sim/calls",
             post(async |State(w): Shared, Json(scripted): Json<ScriptedCall>| {
@@ -168,7 +168,7 @@ async fn create(world: &Arc<World>, request: Value, is_chat: bool) -> Response {
         Fault::DropReply => dropped_connection(),
         Fault::Silence => std::future::pending().await,
         Fault::Late => {
-            world.time.pass(slow_seconds).await;
+            world.time.sleep(slow_seconds).await;
             (status, Json(record)).into_response()
         }
         _ => (status, Json(record)).into_response(),
@@ -184,7 +184,7 @@ async fn place_late(
 ) -> Result<Value, Box<Response>> {
     let world = Arc::clone(world);
     let placing = tokio::spawn(async move {
-        world.time.pass(seconds).await;
+        world.time.sleep(seconds).await;
         place(&world, &request, is_chat)
     });
     placing.await.unwrap_or_else(|_| Err(Box::new(internal_error())))
@@ -293,7 +293,7 @@ fn place(world: &Arc<World>, request: &Value, is_chat: bool) -> Result<Value, Bo
     let record = {
         let mut state = world.state();
         state.keys.extend(key.map(|key| (key, (now, id.clone()))));
-        state.rings.push(Ring {
+        state.placed_calls.push(PlacedCall {
             at_ms: now.as_millisecond(),
             id: id.clone(),
             to: to.clone(),

@@ -23,7 +23,7 @@ pub struct Script {
     pub agents: Vec<Agent>,
     /// The account's numbers.
     pub numbers: Vec<Number>,
-    /// The maximum of concurrent calls, including the lines reserved for inbound calls.
+    /// The maximum number of concurrent calls, including the lines reserved for inbound calls.
     pub concurrency_limit: u32,
     /// Lines reserved for inbound calls.
     pub reserved_inbound_concurrency: u32,
@@ -149,7 +149,7 @@ pub struct Number {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Behavior {
-    /// How the call ends: a `disconnection_reason`. A call that does not connect never starts.
+    /// How the call ends: a `disconnection_reason`. A call that does not connect never becomes `ongoing`.
     pub ends: String,
     /// The transcript lines, as `User: …` and `Agent: …`.
     pub says: Vec<String>,

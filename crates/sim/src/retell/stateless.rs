@@ -1,6 +1,6 @@
 //! Calls without stored state: the outcome is a function of the request that placed the call.
 //!
-//! Invariants: nothing is stored, so a restart or another replica returns the same outcome; every request is placed; the
+//! Invariants: nothing is stored, so a restart or another replica returns the same outcome; every request places a call; the
 //! last two digits of the number select the outcome, as listed in `docs/api.md`.
 
 use redialer_core::{Timestamp, agent::Channel, time::plus};
@@ -14,7 +14,7 @@ use super::{
 const RING_TIME: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
 const TALK_TIME: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
 
-/// The behavior of the person at a number. A person who asks for a callback does not ask again on the second call.
+/// The behavior of the person at a number. A person who asked for a callback does not ask again when called back.
 fn behavior_of(number: &str, is_first: bool) -> Behavior {
     match number.get(number.len().saturating_sub(2)..) {
         Some("01") => Behavior::ending("dial_no_answer"),

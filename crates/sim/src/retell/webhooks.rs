@@ -28,9 +28,10 @@ impl Webhook {
     }
 }
 
-/// Builds the webhook for the current state of a call or chat; `None` if it has no URL or the script loses the event.
-pub(super) fn build(world: &World, agent: &Agent, noun: &str, moment: &str, id: &str) -> Option<Webhook> {
-    let event = format!("{noun}_{moment}");
+/// Builds the webhook for the current state of a call or chat; `None` if neither the agent nor
+/// the account has a URL, or if the script drops the event.
+pub(super) fn build(world: &World, agent: &Agent, noun: &str, phase: &str, id: &str) -> Option<Webhook> {
+    let event = format!("{noun}_{phase}");
     let (url, key) = {
         let script = world.script();
         if script.lose_events.contains(&event) {
@@ -45,7 +46,7 @@ pub(super) fn build(world: &World, agent: &Agent, noun: &str, moment: &str, id: 
         )
     };
     let mut record = world.state().record(id).cloned()?;
-    if let (Some(object), true) = (record.as_object_mut(), moment != "analyzed") {
+    if let (Some(object), true) = (record.as_object_mut(), phase != "analyzed") {
         object.remove(&format!("{noun}_analysis"));
     }
     let body = json!({"event": event, noun: record}).to_string();
@@ -66,7 +67,7 @@ pub(super) async fn send(world: &World, hook: &Webhook) {
             }
             Err(error) => tracing::debug!(%error, "the webhook could not be sent"),
         }
-        world.time.pass(RETRY_DELAY_SECONDS).await;
+        world.time.sleep(RETRY_DELAY_SECONDS).await;
     }
 }
 

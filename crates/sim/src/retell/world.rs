@@ -41,13 +41,13 @@ pub(super) struct State {
     pub(super) keys: HashMap<String, (Timestamp, String)>,
     /// When each call and chat was created.
     pub(super) created: HashMap<String, Timestamp>,
-    pub(super) rings: Vec<Ring>,
+    pub(super) placed_calls: Vec<PlacedCall>,
     pub(super) requests: usize,
 }
 
 /// A call or chat that was placed through the API.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Ring {
+pub struct PlacedCall {
     /// When it was placed, in milliseconds since 1970.
     pub at_ms: i64,
     /// The id of the call or chat.
@@ -60,7 +60,7 @@ pub struct Ring {
     pub request: Value,
 }
 
-impl Ring {
+impl PlacedCall {
     /// A dynamic variable of the request.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.request["retell_llm_dynamic_variables"][name].as_str()

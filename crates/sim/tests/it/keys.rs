@@ -103,7 +103,7 @@ async fn a_key_can_be_revoked_or_unpaid_while_the_world_runs() {
     assert_eq!(failure(api.probe(KEY).await), ReadFailure::Payment { message: unpaid.clone() });
     let reply = place(&*api, KEY, Channel::Voice, "dp_1").await;
     assert_eq!(reply, Reply::Refused(Refusal::Payment { message: unpaid }));
-    assert!(sim.rings().is_empty());
+    assert!(sim.placed_calls().is_empty());
     put(&base, &format!("/sim/keys/{KEY}"), "{}").await;
     assert_eq!(api.probe(KEY).await, Ok(()));
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use jiff::{civil::Weekday, tz::TimeZone};
 use redialer_core::{Id, Timestamp, callback::State, id, tenant::Plan, workspace::ProviderName};
 use redialer_providers::{NAMES, WebhookAuth, http::Clients};
-use redialer_sim::{PROVIDER_TITLE, Ring, Script, Simulator};
+use redialer_sim::{PROVIDER_TITLE, PlacedCall, Script, Simulator};
 use redialer_store::{AgentRow, CallbackRow, ClockRow, Filter, NewWorkspace};
 use serde_json::json;
 use tokio::{net::TcpListener, runtime::Runtime};
@@ -170,7 +170,7 @@ impl Stage {
     pub(crate) async fn until(
         &mut self,
         what: &str,
-        mut done: impl FnMut(&[CallbackRow], &[Ring]) -> bool,
+        mut done: impl FnMut(&[CallbackRow], &[PlacedCall]) -> bool,
     ) -> anyhow::Result<()> {
         let rounds = STEP_TIMEOUT.as_millis() / POLL_INTERVAL.as_millis();
         for _ in 0..rounds {
@@ -197,8 +197,8 @@ impl Stage {
     }
 
     /// Prints new rings and state changes. Returns all callbacks and all rings.
-    async fn look(&mut self) -> anyhow::Result<(Vec<CallbackRow>, Vec<Ring>)> {
-        let rings = self.sim.rings();
+    async fn look(&mut self) -> anyhow::Result<(Vec<CallbackRow>, Vec<PlacedCall>)> {
+        let rings = self.sim.placed_calls();
         for ring in &rings[self.shown_rings..] {
             self.narrate(&ring.to, &self.describe_ring(ring));
         }
@@ -223,7 +223,7 @@ impl Stage {
         self.login.tenant
     }
 
-    fn describe_ring(&self, ring: &Ring) -> String {
+    fn describe_ring(&self, ring: &PlacedCall) -> String {
         let name = self.person(&ring.to).name;
         let of = |name: &str| ring.variable(name).unwrap_or("?").to_owned();
         let last = if of("redialer_is_final_attempt") == "true" { ", the final one" } else { "" };

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail, ensure};
 use redialer_core::{Phone, callback::State, time::from_ms};
-use redialer_sim::{Behavior, Fault, PROVIDER_TITLE, Ring, ScriptedCall};
+use redialer_sim::{Behavior, Fault, PROVIDER_TITLE, PlacedCall, ScriptedCall};
 use redialer_store::CallbackRow;
 
 use crate::{
@@ -52,12 +52,12 @@ fn call(kind: &str, person: &str, behavior: Behavior) -> ScriptedCall {
     scripted
 }
 
-fn rings_of<'r>(rings: &'r [Ring], number: &str) -> Vec<&'r Ring> {
+fn rings_of<'r>(rings: &'r [PlacedCall], number: &str) -> Vec<&'r PlacedCall> {
     rings.iter().filter(|r| r.to == number).collect()
 }
 
 /// The final callbacks that were placed as one of these calls.
-fn ended<'c>(rows: &'c [CallbackRow], rings: &[&Ring]) -> Vec<&'c CallbackRow> {
+fn ended<'c>(rows: &'c [CallbackRow], rings: &[&PlacedCall]) -> Vec<&'c CallbackRow> {
     let of_ring =
         |row: &&CallbackRow| rings.iter().any(|r| row.provider_call_id.as_deref() == Some(r.id.as_str()));
     rows.iter().filter(of_ring).filter(|row| row.state.is_final()).collect()
@@ -170,7 +170,7 @@ async fn a_do_not_call(stage: &mut Stage) -> Result<()> {
         Err(error) => return Err(error.into()),
         Ok(_) => bail!("a callback to a number on the do-not-call list was accepted"),
     }
-    ensure!(rings_of(&stage.sim.rings(), FINN).is_empty(), "Finn was called");
+    ensure!(rings_of(&stage.sim.placed_calls(), FINN).is_empty(), "Finn was called");
     Ok(())
 }
 
@@ -181,7 +181,7 @@ async fn a_machine_answers(stage: &mut Stage) -> Result<()> {
     stage.sim.set_person(BEN, vec![Behavior::ending("voicemail_reached")]);
     stage.sim.start_call(&call("outbound", BEN, Behavior::ending("voicemail_reached")));
     rung(stage, BEN, 3).await?;
-    let rings = stage.sim.rings();
+    let rings = stage.sim.placed_calls();
     let rings = rings_of(&rings, BEN);
     let finals: Vec<&str> = rings.iter().filter_map(|r| r.variable("redialer.io_is_final_attempt")).collect();
     ensure!(finals == ["false", "false", "true"], "the final flag was {finals:?}");
@@ -194,7 +194,7 @@ async fn a_machine_answers(stage: &mut Stage) -> Result<()> {
 }
 
 fn each_callback_rang_once_and_none_at_night(stage: &Stage) -> Result<()> {
-    let rings = stage.sim.rings();
+    let rings = stage.sim.placed_calls();
     for (number, n) in [(ANA, 1), (CLEO, 1), (DAN, 1), (EVE, 1), (FINN, 0), (BEN, 3)] {
         let (rung, name) = (rings_of(&rings, number), stage.person(number).name);
         ensure!(rung.len() == n, "{name}'s phone rang {} times, not {n}", rung.len());

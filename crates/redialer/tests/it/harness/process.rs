@@ -63,7 +63,7 @@ impl Walk {
             }
             self.clock.wait(POLL_INTERVAL).await;
         }
-        panic!("the process lives on; rings: {:#?}", self.sim.rings());
+        panic!("the process lives on; rings: {:#?}", self.sim.placed_calls());
     }
 
     /// Waits until the process has aborted itself.
@@ -86,7 +86,7 @@ impl Walk {
     pub(crate) fn assert_rung_once_each(&self) {
         for name in ["redialer_dispatch", "redialer_id"] {
             let mut seen = std::collections::BTreeSet::new();
-            for ring in self.sim.rings() {
+            for ring in self.sim.placed_calls() {
                 let id = ring.request["metadata"][name].as_str().expect("ours").to_owned();
                 assert!(seen.insert(id), "{name}: a second ring: {ring:?}");
             }

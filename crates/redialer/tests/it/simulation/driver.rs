@@ -322,7 +322,7 @@ impl Simulation {
 
     /// The provider loses its record of a call, whose outcome is then never reported.
     fn a_record_is_lost(&mut self) {
-        let rings = self.parts.sim.rings();
+        let rings = self.parts.sim.placed_calls();
         if rings.is_empty() {
             return;
         }

@@ -136,7 +136,7 @@ impl Laws {
     /// Checks that no number rings more often than the fuse allows (I38).
     fn fuse(&self) {
         let mut rang = BTreeMap::<_, Vec<i64>>::new();
-        for ring in self.sim.rings() {
+        for ring in self.sim.placed_calls() {
             rang.entry(ring.to).or_default().push(ring.at_ms);
         }
         for (number, times) in rang {
@@ -201,7 +201,7 @@ impl Laws {
     /// Checks how often phones rang, by dispatch, by callback and by chain.
     fn rings(&self) {
         let (mut dispatches, mut callbacks, mut chains) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        for ring in self.sim.rings() {
+        for ring in self.sim.placed_calls() {
             let metadata = &ring.request["metadata"];
             *dispatches.entry(text(&metadata["redialer_dispatch"])).or_insert(0) += 1;
             if self.counts(&ring.id) {
@@ -271,7 +271,7 @@ impl Laws {
         let mut attempts_used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         // A call that got no line may count if its record was lost before it was read.
         let mut perhaps: BTreeMap<String, usize> = BTreeMap::new();
-        for ring in self.sim.rings() {
+        for ring in self.sim.placed_calls() {
             let metadata = &ring.request["metadata"];
             let chain = text(&metadata["redialer_chain"]);
             if self.counts(&ring.id) {
