@@ -21,25 +21,25 @@ impl Dates {
     }
 
     fn run(first: Date, days: i64) -> Option<Self> {
-        Some(Self { first, nominal: first, last: plus(first, days)? })
+        Some(Self { first, nominal: first, last: add_days(first, days)? })
     }
 }
 
-fn plus(date: Date, days: i64) -> Option<Date> {
+fn add_days(date: Date, days: i64) -> Option<Date> {
     date.checked_add(days.days()).ok()
 }
 
-/// The dates of a day. `that` is the date mentioned before. With `literal`, "tomorrow" begins at midnight.
-pub(crate) fn dates(day: Day, now: &Zoned, that: Option<Date>, literal: bool) -> Option<Dates> {
+/// The dates of a day. `referenced_date` is the date mentioned before. With `literal`, "tomorrow" begins at midnight.
+pub(crate) fn dates(day: Day, now: &Zoned, referenced_date: Option<Date>, literal: bool) -> Option<Dates> {
     let today = now.date();
     let one = |date: Option<Date>| date.map(Dates::one);
     match day {
         // Before 4 am, "tomorrow" mostly means the coming daytime, which is today's date.
-        Day::In(1) if now.hour() < 4 && !literal => {
-            Some(Dates { first: today, nominal: today, last: plus(today, 1)? })
+        Day::FromToday(1) if now.hour() < 4 && !literal => {
+            Some(Dates { first: today, nominal: today, last: add_days(today, 1)? })
         }
-        Day::In(n) => one(plus(today, n.into())),
-        Day::Weekday(weekday, which) => one(named(today, weekday, which)),
+        Day::FromToday(n) => one(add_days(today, n.into())),
+        Day::Weekday(weekday, which) => one(weekday_date(today, weekday, which)),
         Day::Date(year, month, day) => one(date_of(year, month, day, today)),
         Day::Nth(n) => {
             one(months(today, 12).find_map(|(y, m)| Date::new(y, m, n).ok().filter(|date| *date > today)))
@@ -49,12 +49,14 @@ pub(crate) fn dates(day: Day, now: &Zoned, that: Option<Date>, literal: bool) ->
         Day::WeeksFrom(n, base) => {
             let from = match base {
                 Base::Today => today,
-                Base::Tomorrow => plus(today, 1)?,
-                Base::Weekday(weekday) => named(today, weekday, Which::Coming)?,
+                Base::Tomorrow => add_days(today, 1)?,
+                Base::Weekday(weekday) => weekday_date(today, weekday, Which::Coming)?,
             };
-            one(plus(from, 7 * i64::from(n)))
+            one(add_days(from, 7 * i64::from(n)))
         }
-        Day::FromThat(n) => one(plus(that.unwrap_or(today), n.into()).filter(|date| *date >= today)),
+        Day::FromReference(n) => {
+            one(add_days(referenced_date.unwrap_or(today), n.into()).filter(|date| *date >= today))
+        }
         Day::Week(stretch, n) => week(today, stretch, n),
         Day::Weekend(n) => {
             let ahead = match (today.weekday(), n) {
@@ -62,22 +64,26 @@ pub(crate) fn dates(day: Day, now: &Zoned, that: Option<Date>, literal: bool) ->
                 (Weekday::Sunday, 0) => -1,
                 (weekday, _) => i64::from(weekday.until(Weekday::Saturday)),
             };
-            let saturday = plus(today, ahead + 7 * i64::from(n))?;
+            let saturday = add_days(today, ahead + 7 * i64::from(n))?;
             Dates::run(saturday, 1).map(|d| Dates { nominal: d.nominal.max(today), ..d })
         }
         Day::Month(n, end) => {
             let first = today.first_of_month().checked_add(i64::from(n).months()).ok()?;
             let last = first.last_of_month();
-            let nominal = if end { plus(last, -2)? } else { first };
+            let nominal = if end { add_days(last, -2)? } else { first };
             Some(Dates { first: first.max(today), nominal: nominal.max(today), last })
         }
         Day::MonthNamed(month, stretch) => month_named(month, stretch, today),
         Day::YearEnd => {
             let last = Date::new(today.year(), 12, 31).ok()?;
-            Some(Dates { first: plus(last, -10)?.max(today), nominal: plus(last, -3)?.max(today), last })
+            Some(Dates {
+                first: add_days(last, -10)?.max(today),
+                nominal: add_days(last, -3)?.max(today),
+                last,
+            })
         }
         Day::Holiday(holiday) => {
-            one((0..=1).find_map(|n| falls(holiday, today.year() + n).filter(|date| *date >= today)))
+            one((0..=1).find_map(|n| holiday_date(holiday, today.year() + n).filter(|date| *date >= today)))
         }
     }
 }
@@ -104,7 +110,7 @@ fn weekday_nth(weekday: Weekday, n: i8, today: Date) -> Option<Date> {
     let date = months(today, 60).find_map(|(y, m)| Date::new(y, m, n).ok().filter(fits));
     // More than 300 days ahead is implausible: one of the two was transcribed wrong, so use the weekday.
     let near = date.filter(|date| date.duration_since(today).as_hours() < 24 * 300);
-    near.or_else(|| named(today, weekday, Which::Coming))
+    near.or_else(|| weekday_date(today, weekday, Which::Coming))
 }
 
 /// "The second Monday of March". Month 13 is the next month; without a month, the next month that has such a day.
@@ -139,7 +145,7 @@ fn months(today: Date, n: i16) -> impl Iterator<Item = (i16, i8)> {
     (from..from + n).map(|m| (m / 12, (m % 12 + 1) as i8))
 }
 
-fn named(today: Date, weekday: Weekday, which: Which) -> Option<Date> {
+fn weekday_date(today: Date, weekday: Weekday, which: Which) -> Option<Date> {
     let ahead = i64::from(today.weekday().until(weekday));
     let coming = if ahead == 0 { 7 } else { ahead };
     let days = match which {
@@ -152,27 +158,27 @@ fn named(today: Date, weekday: Weekday, which: Which) -> Option<Date> {
         Which::Nth(n) => coming + 7 * (i64::from(n) - 1),
         Which::Later(n) => ahead + 7 * i64::from(n),
     };
-    plus(today, days)
+    add_days(today, days)
 }
 
 /// A calendar week, Monday to Friday, or a stretch of it; the current week starts tomorrow at the earliest.
 fn week(today: Date, stretch: Stretch, n: i8) -> Option<Dates> {
-    let monday = plus(today, 7 * i64::from(n) - i64::from(today.weekday().to_monday_zero_offset()))?;
+    let monday = add_days(today, 7 * i64::from(n) - i64::from(today.weekday().to_monday_zero_offset()))?;
     let (from, to) = match stretch {
         Stretch::Whole => (0, 4),
         Stretch::Early => (0, 2),
         Stretch::Middle => (1, 3),
         Stretch::Late => (3, 4),
     };
-    let (first, last) = (plus(monday, from)?, plus(monday, to)?);
+    let (first, last) = (add_days(monday, from)?, add_days(monday, to)?);
     // The days of the current week up to today are excluded.
-    let first = if n == 0 { first.max(plus(today, 1)?) } else { first };
+    let first = if n == 0 { first.max(add_days(today, 1)?) } else { first };
     let last = last.max(first);
     let nominal = if stretch == Stretch::Late { last } else { first };
     Some(Dates { first, nominal, last })
 }
 
-fn falls(holiday: Holiday, year: i16) -> Option<Date> {
+fn holiday_date(holiday: Holiday, year: i16) -> Option<Date> {
     let day = |m, d| Date::new(year, m, d).ok();
     let nth = |m, n, weekday| Date::new(year, m, 1).ok()?.nth_weekday_of_month(n, weekday).ok();
     match holiday {
@@ -188,7 +194,7 @@ fn falls(holiday: Holiday, year: i16) -> Option<Date> {
         Holiday::Valentines => day(2, 14),
         Holiday::VeteransDay => day(11, 11),
         Holiday::Easter => easter(year),
-        Holiday::GoodFriday => plus(easter(year)?, -2),
+        Holiday::GoodFriday => add_days(easter(year)?, -2),
         Holiday::BoxingDay => day(12, 26),
         Holiday::MothersDay => nth(5, 2, Weekday::Sunday),
         Holiday::FathersDay => nth(6, 3, Weekday::Sunday),
@@ -218,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn easter_falls_where_almanacs_have_it() {
+    fn easter_matches_the_almanacs() {
         for (year, m, d) in [(2024, 3, 31), (2025, 4, 20), (2026, 4, 5), (2027, 3, 28), (2038, 4, 25)] {
             assert_eq!(easter(year), Date::new(year, m, d).ok());
         }

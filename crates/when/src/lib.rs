@@ -10,9 +10,9 @@
 //!     turn(Role::User, "I'm at work until four. Call me tomorrow at, um, three, no wait, make it half past five."),
 //!     turn(Role::Agent, "Half past five tomorrow. We're open until seven."),
 //! ];
-//! let heard = read(&Call::new(&turns, "2026-11-24T15:00:00Z".parse()?, "America/New_York"));
-//! assert_eq!(heard.at, Some("2026-11-25T22:30:00Z".parse()?));
-//! assert_eq!(heard.evidence, "half past five");
+//! let time = read(&Call::new(&turns, "2026-11-24T15:00:00Z".parse()?, "America/New_York"));
+//! assert_eq!(time.at, Some("2026-11-25T22:30:00Z".parse()?));
+//! assert_eq!(time.evidence, "half past five");
 //! # Ok::<(), jiff::Error>(())
 //! ```
 //!
@@ -26,7 +26,8 @@
 //! 3. *Dialogue* (the same for all languages): each slot is classified by the cues around it, and a fold over the turns
 //!    tracks the settled time, the proposals, the refusals, and the time that "after that" refers to.
 //! 4. *Moments*: the final slot becomes an instant and the acceptable range around it. "In two hours" is elapsed time; a
-//!    wall time stays a wall time: if a clock change skips it, it moves forward, and if it occurs twice, the first counts.
+//!    wall-clock time keeps its local value: if a clock change skips it, it moves forward; if it occurs twice, the first
+//!    occurrence is used.
 //!
 //! Each uncertainty is reported as a [`Doubt`] and lowers the confidence.
 //!
@@ -36,7 +37,7 @@
 //! which come from the test suites of other parsers and contradict each other in places. The held-out figures of the
 //! other parsers were published with that data; this crate was not run on the held-out half.
 //!
-//! | | calls, English | calls, Spanish | no answer wanted | expressions, English | Spanish |
+//! | | calls, English | calls, Spanish | calls without a callback time | expressions, English | Spanish |
 //! |---|--:|--:|--:|--:|--:|
 //! | this crate, development half | 100 % | 100 % | 100 % | 93.1 % | 88.4 % |
 //! | this crate, held-out half | not run | not run | not run | not run | not run |
@@ -126,7 +127,7 @@ impl Lang {
         }
     }
 
-    fn words(self) -> &'static dyn lang::Language {
+    fn language(self) -> &'static dyn lang::Language {
         match self {
             Self::En => &lang::en::English,
             Self::Es => &lang::es::Spanish,
@@ -162,7 +163,7 @@ impl<'a> Call<'a> {
 
 /// The result of [`read`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct Heard {
+pub struct CallbackTime {
     /// When to call back; `None` if no callback at a time was requested.
     pub at: Option<Timestamp>,
     /// The earliest acceptable time.
@@ -219,8 +220,8 @@ impl Doubt {
 }
 
 /// Reads when the caller wants to be called back.
-pub fn read(call: &Call<'_>) -> Heard {
-    heard(call).unwrap_or_else(|| Heard {
+pub fn read(call: &Call<'_>) -> CallbackTime {
+    callback_time(call).unwrap_or_else(|| CallbackTime {
         at: None,
         earliest: None,
         latest: None,
@@ -236,49 +237,48 @@ pub fn read(call: &Call<'_>) -> Heard {
 /// Like [`read`], for a call in an unknown language; `lang` is ignored. A conversation is read as Spanish if no time is
 /// found in it as English. A time alone is read in the language that leaves fewer of its words unexplained; if that finds
 /// no time and the words do not name a past one, it is read in the other language.
-pub fn read_in_any_language(call: &Call<'_>) -> Heard {
+pub fn read_in_any_language(call: &Call<'_>) -> CallbackTime {
     let in_lang = |lang| read(&Call { lang, ..*call });
     if !call.only_the_time {
-        return Some(in_lang(Lang::En))
-            .filter(|heard| heard.at.is_some())
-            .unwrap_or_else(|| in_lang(Lang::Es));
+        return Some(in_lang(Lang::En)).filter(|time| time.at.is_some()).unwrap_or_else(|| in_lang(Lang::Es));
     }
-    let (en, es) = (dialogue::fit(call.turns, Lang::En.words()), dialogue::fit(call.turns, Lang::Es.words()));
+    let (en, es) =
+        (dialogue::fit(call.turns, Lang::En.language()), dialogue::fit(call.turns, Lang::Es.language()));
     let (first, second) =
         if es.unexplained < en.unexplained { (Lang::Es, Lang::En) } else { (Lang::En, Lang::Es) };
-    let heard = in_lang(first);
-    if heard.at.is_some() || en.is_past || es.is_past { heard } else { in_lang(second) }
+    let time = in_lang(first);
+    if time.at.is_some() || en.is_past || es.is_past { time } else { in_lang(second) }
 }
 
-fn heard(call: &Call<'_>) -> Option<Heard> {
+fn callback_time(call: &Call<'_>) -> Option<CallbackTime> {
     let end = call.end.to_zoned(TimeZone::get(call.zone).ok()?);
     let agent_zone = call.agent_zone.and_then(|name| TimeZone::get(name).ok());
-    let words = call.lang.words();
+    let language = call.lang.language();
     let settled = if call.only_the_time {
-        dialogue::expression(call.turns, words)?
+        dialogue::expression(call.turns, language)?
     } else {
-        dialogue::settle(call.turns, words, end.date())?
+        dialogue::settle(call.turns, language, end.date())?
     };
-    let usual = Hours::default();
+    let default_hours = Hours::default();
     let view = resolve::View {
         end: &end,
         agent_zone: agent_zone.as_ref(),
-        hours: call.hours.unwrap_or(&usual),
-        that: settled.that.as_ref(),
+        hours: call.hours.unwrap_or(&default_hours),
+        referenced_time: settled.referenced_time.as_ref(),
         literal: call.only_the_time,
     };
     let moment = resolve::moment(&settled.slot, &view)?;
     let doubts: Vec<Doubt> = settled.doubts.into_iter().chain(moment.doubts).collect();
-    let place = settled.place;
-    let evidence = call.turns.get(place.turn).and_then(|turn| turn.content.get(place.start..place.end));
-    Some(Heard {
+    let range = settled.range;
+    let evidence = call.turns.get(range.turn).and_then(|turn| turn.content.get(range.start..range.end));
+    Some(CallbackTime {
         at: Some(moment.at),
         earliest: Some(moment.earliest),
         latest: Some(moment.latest),
         zone: moment.zone.iana_name().unwrap_or(call.zone).to_owned(),
         confidence: doubts.iter().fold(0.97, |sure, doubt| sure * doubt.factor()),
         evidence: evidence.unwrap_or_default().to_owned(),
-        turn: place.turn,
+        turn: range.turn,
         rule: moment.rule,
         doubts,
     })
@@ -289,7 +289,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_zone_nobody_knows_is_no_time() {
+    fn an_unknown_zone_gives_no_time() {
         let turns = [Turn { role: Role::User, content: "call me tomorrow at three".to_owned() }];
         let call = Call::new(&turns, Timestamp::UNIX_EPOCH, "Mars/Olympus");
         assert_eq!(read(&call).at, None);
@@ -323,8 +323,8 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_is_over_is_no_time_to_call() {
-        let over = [
+    fn a_past_time_gives_no_callback_time() {
+        let past = [
             "yesterday at 3 pm",
             "last night at 8",
             "two days ago at 4",
@@ -334,14 +334,14 @@ mod tests {
             "el lunes pasado a las 10",
             "last Monday at noon",
         ];
-        for text in over {
+        for text in past {
             check_any(text, None);
         }
         check_any("pasado mañana", Some("Tue 01 10:00"));
     }
 
     #[test]
-    fn languages_are_known_by_their_codes() {
+    fn languages_are_selected_by_their_codes() {
         assert_eq!(
             ["en", "en-US", "ES_mx", "fr", ""].map(Lang::from_code),
             [Some(Lang::En), Some(Lang::En), Some(Lang::Es), None, None]

@@ -10,10 +10,10 @@ use jiff::civil::Weekday;
 pub(crate) enum Part {
     Day(Day),
     Clock(Clock),
-    Of(DayPart),
+    DayPart(DayPart),
     /// A length, counted from the call's end or from another time.
     Length(Length),
-    Zone(Place),
+    Zone(ZoneRef),
     Bound(Bound),
     /// "(at the) same time".
     SameTime,
@@ -25,7 +25,7 @@ pub(crate) enum Part {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Day {
     /// Days from today.
-    In(i32),
+    FromToday(i32),
     Weekday(Weekday, Which),
     /// The year if it is named, the month (13: next month, 14: this month) and the day.
     Date(Option<i16>, i8, i8),
@@ -38,7 +38,7 @@ pub(crate) enum Day {
     /// Weeks from a day.
     WeeksFrom(i8, Base),
     /// Days after (negative: before) the day mentioned earlier.
-    FromThat(i8),
+    FromReference(i8),
     Week(Stretch, i8),
     Weekend(i8),
     /// Months from this one, any day of the month; `true`: its end.
@@ -141,7 +141,7 @@ pub(crate) enum Form {
     /// With am, pm, "o'clock", "half past", or written as "10:45".
     Plain,
     /// After "at" and similar words, or with spoken minutes ("three thirty").
-    Led,
+    Introduced,
     /// A bare number, which may mean something else.
     Bare,
 }
@@ -234,7 +234,7 @@ pub(crate) enum DayPart {
 
 impl DayPart {
     /// Whether a clock time with a known half of the day is within this part.
-    pub(crate) const fn holds(self, clock: Clock) -> bool {
+    pub(crate) const fn contains(self, clock: Clock) -> bool {
         let late = match clock.half {
             Some(Half::Am) => false,
             Some(Half::Pm) => true,
@@ -270,7 +270,7 @@ impl DayPart {
     }
 
     /// Whether a clock time without a half of the day can be within this part.
-    pub(crate) const fn may_hold(self, clock: Clock) -> bool {
+    pub(crate) const fn may_contain(self, clock: Clock) -> bool {
         let hour = clock.hour % 12;
         match self {
             Self::Afternoon | Self::EarlyAfternoon | Self::LateAfternoon | Self::MidAfternoon => hour <= 7,
@@ -294,7 +294,7 @@ pub(crate) struct Length {
     /// "A couple of", "a few": an inexact number.
     pub(crate) vague: bool,
     /// Whether the words mark it as a wait ("in", "from now") rather than a duration.
-    pub(crate) led: bool,
+    pub(crate) is_wait: bool,
     /// "Give me": it refers to the call, regardless of the words before it.
     pub(crate) give_me: bool,
     /// "From now", "hence".
@@ -302,7 +302,7 @@ pub(crate) struct Length {
     /// "Two days after Friday": 1 counts forward from the slot's day, -1 backward; 0 otherwise.
     pub(crate) from_day: i8,
     /// "After that": 1 counts forward from the time mentioned before, -1 backward; 0 otherwise.
-    pub(crate) from_that: i8,
+    pub(crate) from_reference: i8,
 }
 
 impl Length {
@@ -314,11 +314,11 @@ impl Length {
             unit,
             about: false,
             vague: false,
-            led: false,
+            is_wait: false,
             give_me: false,
             from_now: false,
             from_day: 0,
-            from_that: 0,
+            from_reference: 0,
         }
     }
 }
@@ -342,7 +342,7 @@ impl Unit {
 
 /// The zone that the words refer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum ZoneRef {
     /// An IANA name.
     Named(&'static str),
     /// The caller's own.

@@ -13,7 +13,7 @@ use crate::{
     Doubt,
     calendar::{self, Dates},
     hours::{Hours, Span},
-    part::{Bound, Clock, Day, DayPart, Half, Length, Place, Unit},
+    part::{Bound, Clock, Day, DayPart, Half, Length, Unit, ZoneRef},
     slot::Slot,
 };
 
@@ -24,7 +24,7 @@ pub(crate) struct View<'a> {
     pub(crate) agent_zone: Option<&'a TimeZone>,
     pub(crate) hours: &'a Hours,
     /// The time that "that" and "then" refer to.
-    pub(crate) that: Option<&'a Slot>,
+    pub(crate) referenced_time: Option<&'a Slot>,
     /// Whether the text is only a time; "tomorrow" is then the next date even in the small hours.
     pub(crate) literal: bool,
 }
@@ -43,25 +43,25 @@ pub(crate) struct Moment {
 /// Resolves a slot; `None` if it names no moment or one in the past.
 pub(crate) fn moment(slot: &Slot, view: &View<'_>) -> Option<Moment> {
     let zone = match slot.zone {
-        Some(Place::Named(name)) => TimeZone::get(name).ok()?,
-        Some(Place::Agent) => view.agent_zone?.clone(),
+        Some(ZoneRef::Named(name)) => TimeZone::get(name).ok()?,
+        Some(ZoneRef::Agent) => view.agent_zone?.clone(),
         _ => view.end.time_zone().clone(),
     };
     let now = view.end.timestamp().to_zoned(zone);
-    let mut reader = Reader { slot, view, now, doubts: Vec::new() };
-    let resolved = reader.read()?;
-    let at = resolved.at.max(reader.now.timestamp());
+    let mut resolver = Resolver { slot, view, now, doubts: Vec::new() };
+    let resolved = resolver.resolve()?;
+    let at = resolved.at.max(resolver.now.timestamp());
     // `latest` of an exact time is the end of its minute, so a time within the current minute is not yet past.
-    if resolved.latest < reader.now.timestamp() {
+    if resolved.latest < resolver.now.timestamp() {
         return None;
     }
     Some(Moment {
         at,
         earliest: resolved.earliest.min(at),
         latest: resolved.latest.max(at),
-        zone: reader.now.time_zone().clone(),
+        zone: resolver.now.time_zone().clone(),
         rule: resolved.rule,
-        doubts: reader.doubts,
+        doubts: resolver.doubts,
     })
 }
 
@@ -72,7 +72,7 @@ struct Resolved {
     rule: &'static str,
 }
 
-struct Reader<'a> {
+struct Resolver<'a> {
     slot: &'a Slot,
     view: &'a View<'a>,
     /// The call's end, in the slot's zone.
@@ -83,39 +83,42 @@ struct Reader<'a> {
 /// From the start of a minute to its last second.
 const MINUTE: SignedDuration = SignedDuration::from_secs(59);
 
-impl Reader<'_> {
-    fn read(&mut self) -> Option<Resolved> {
+impl Resolver<'_> {
+    fn resolve(&mut self) -> Option<Resolved> {
         if let Some(length) = self.slot.length {
             match length.unit {
-                Unit::Seconds | Unit::Minutes | Unit::Hours => return self.after_a_while(length),
-                _ if length.from_that != 0 => return self.after_a_while(length),
+                Unit::Seconds | Unit::Minutes | Unit::Hours => return self.resolve_elapsed(length),
+                _ if length.from_reference != 0 => return self.resolve_elapsed(length),
                 Unit::Days | Unit::Weeks | Unit::Months if self.slot.day.is_none() => {
-                    return self.after_days(length);
+                    return self.resolve_days(length);
                 }
                 _ => {}
             }
         }
-        if self.slot.of == Some(DayPart::Soon) && self.slot.clock.is_none() {
-            let at = |minutes| self.elapsed(self.now.timestamp(), minutes);
+        if self.slot.day_part == Some(DayPart::Soon) && self.slot.clock.is_none() {
+            let at = |minutes| self.add_minutes(self.now.timestamp(), minutes);
             return Some(Resolved { at: at(30.0)?, earliest: at(10.0)?, latest: at(120.0)?, rule: "soon" });
         }
         let dates = match self.slot.day {
-            Some(day) => {
-                Some(self.beside(calendar::dates(day, &self.now, self.that_date(), self.view.literal)?)?)
-            }
+            Some(day) => Some(self.offset_from_day(calendar::dates(
+                day,
+                &self.now,
+                self.referenced_date(),
+                self.view.literal,
+            )?)?),
             None => None,
         };
         if self.slot.same_time {
-            return self.same_time(dates);
+            return self.resolve_same_time(dates);
         }
         match self.slot.clock {
-            Some(clock) => self.at_clock(clock, dates),
-            None => self.in_part(dates),
+            Some(clock) => self.resolve_clock(clock, dates),
+            None => self.resolve_day_part(dates),
         }
     }
 
     /// Moves a day by the length that is counted from it, if the slot has one.
-    fn beside(&self, dates: Dates) -> Option<Dates> {
+    fn offset_from_day(&self, dates: Dates) -> Option<Dates> {
         let Some(length) = self.slot.length.filter(|l| l.from_day != 0) else { return Some(dates) };
         let n = length.least.round() as i64 * i64::from(length.from_day);
         let span = match length.unit {
@@ -127,25 +130,25 @@ impl Reader<'_> {
     }
 
     /// The date that "that" refers to.
-    fn that_date(&self) -> Option<Date> {
-        let that = self.view.that?;
-        let view = View { that: None, ..*self.view };
+    fn referenced_date(&self) -> Option<Date> {
+        let that = self.view.referenced_time?;
+        let view = View { referenced_time: None, ..*self.view };
         Some(moment(that, &view)?.at.to_zoned(self.now.time_zone().clone()).date())
     }
 
-    fn wall(&self, date: Date, minutes: i32) -> Option<Timestamp> {
+    fn wall_time(&self, date: Date, minutes: i32) -> Option<Timestamp> {
         let date = date.checked_add(i64::from(minutes.div_euclid(1440)).days()).ok()?;
         let minutes = minutes.rem_euclid(1440);
         let time = Time::new((minutes / 60) as i8, (minutes % 60) as i8, 0, 0).ok()?;
         Some(date.to_datetime(time).to_zoned(self.now.time_zone().clone()).ok()?.timestamp())
     }
 
-    fn elapsed(&self, from: Timestamp, minutes: f64) -> Option<Timestamp> {
+    fn add_minutes(&self, from: Timestamp, minutes: f64) -> Option<Timestamp> {
         from.checked_add(SignedDuration::from_secs((minutes * 60.0) as i64)).ok()
     }
 
     /// A length as elapsed time, from the call's end or from the time that "that" refers to.
-    fn after_a_while(&mut self, length: Length) -> Option<Resolved> {
+    fn resolve_elapsed(&mut self, length: Length) -> Option<Resolved> {
         let unit = match length.unit {
             Unit::Seconds => 1.0 / 60.0,
             Unit::Minutes => 1.0,
@@ -155,34 +158,34 @@ impl Reader<'_> {
             Unit::Months => 30.0 * 24.0 * 60.0,
         };
         let (least, most) = (length.least * unit, length.most * unit);
-        let from = if length.from_that == 0 {
+        let from = if length.from_reference == 0 {
             self.now.timestamp()
         } else {
-            let view = View { that: None, ..*self.view };
-            match self.view.that {
+            let view = View { referenced_time: None, ..*self.view };
+            match self.view.referenced_time {
                 Some(that) => moment(that, &view)?.at,
                 // Without a conversation, "after that" can mean from now.
                 None if self.view.literal => self.now.timestamp(),
                 None => return None,
             }
         };
-        let sign = if length.from_that < 0 { -1.0 } else { 1.0 };
-        let around = |a: f64, b: f64| Some((self.elapsed(from, a)?, self.elapsed(from, b)?));
+        let sign = if length.from_reference < 0 { -1.0 } else { 1.0 };
+        let around = |a: f64, b: f64| Some((self.add_minutes(from, a)?, self.add_minutes(from, b)?));
         let (earliest, latest) = match (length.vague, length.about) {
-            _ if length.from_that != 0 => around(least * sign, least * sign)?,
+            _ if length.from_reference != 0 => around(least * sign, least * sign)?,
             (true, _) => around(least * 0.75, least * 1.5)?,
             (_, true) => around(least - 3.0, most + 10.0)?,
             _ if most > least => around(least - 3.0, most + 3.0)?,
             _ if least > 60.0 => around(least - 3.0, least + 3.0)?,
             _ => around(least - 2.0, least + 2.0)?,
         };
-        Some(Resolved { at: self.elapsed(from, least * sign)?, earliest, latest, rule: "offset" })
+        Some(Resolved { at: self.add_minutes(from, least * sign)?, earliest, latest, rule: "offset" })
     }
 
     /// Days, weeks and months from today, at the named hour or within the default hours.
-    fn after_days(&mut self, length: Length) -> Option<Resolved> {
+    fn resolve_days(&mut self, length: Length) -> Option<Resolved> {
         if length.least.fract() != 0.0 {
-            return self.after_a_while(length);
+            return self.resolve_elapsed(length);
         }
         let n = length.least.round() as i64;
         let today = self.now.date();
@@ -195,13 +198,13 @@ impl Reader<'_> {
         // "A week from now" keeps the current hour if that is within the day's hours.
         let now = i32::from(self.now.hour()) * 60 + i32::from(self.now.minute());
         let fits = self.view.literal || (self.view.hours.day.from..self.view.hours.day.to).contains(&now);
-        if length.from_now && fits && self.slot.clock.is_none() && self.slot.of.is_none() {
-            let at = self.wall(date, now)?;
+        if length.from_now && fits && self.slot.clock.is_none() && self.slot.day_part.is_none() {
+            let at = self.wall_time(date, now)?;
             let span = self.view.hours.day;
             return Some(Resolved {
                 at,
-                earliest: self.wall(date, span.from.min(now))?,
-                latest: self.wall(date, span.to.max(now))?,
+                earliest: self.wall_time(date, span.from.min(now))?,
+                latest: self.wall_time(date, span.to.max(now))?,
                 rule: "day",
             });
         }
@@ -213,29 +216,29 @@ impl Reader<'_> {
             };
         }
         match self.slot.clock {
-            Some(clock) => self.at_clock(clock, Some(dates)),
-            None => self.in_part(Some(dates)),
+            Some(clock) => self.resolve_clock(clock, Some(dates)),
+            None => self.resolve_day_part(Some(dates)),
         }
     }
 
     /// "Same time": the hour mentioned last, or else the hour at which the call ended.
-    fn same_time(&mut self, dates: Option<Dates>) -> Option<Resolved> {
+    fn resolve_same_time(&mut self, dates: Option<Dates>) -> Option<Resolved> {
         let date = dates.map_or_else(|| self.now.date().checked_add(1.day()).ok(), |d| Some(d.nominal))?;
-        let minutes = match self.view.that.and_then(|that| that.clock) {
-            Some(clock) => self.minutes_of(clock, self.view.that.and_then(|t| t.of), false),
+        let minutes = match self.view.referenced_time.and_then(|that| that.clock) {
+            Some(clock) => self.minutes_of(clock, self.view.referenced_time.and_then(|t| t.day_part), false),
             None => i32::from(self.now.hour()) * 60 + i32::from(self.now.minute()),
         };
         Some(Resolved {
-            at: self.wall(date, minutes)?,
-            earliest: self.wall(date, minutes - 10)?,
-            latest: self.wall(date, minutes + 10)?,
+            at: self.wall_time(date, minutes)?,
+            earliest: self.wall_time(date, minutes - 10)?,
+            latest: self.wall_time(date, minutes + 10)?,
             rule: "same_time",
         })
     }
 
     /// Resolves a day or a part of the day without a clock time.
-    fn in_part(&mut self, dates: Option<Dates>) -> Option<Resolved> {
-        let part = self.slot.of;
+    fn resolve_day_part(&mut self, dates: Option<Dates>) -> Option<Resolved> {
+        let part = self.slot.day_part;
         let mut span = part.map_or(self.view.hours.day, |part| self.view.hours.span(part));
         let now = i32::from(self.now.hour()) * 60 + i32::from(self.now.minute());
         let today = self.now.date();
@@ -255,9 +258,9 @@ impl Reader<'_> {
                     return None;
                 }
                 return Some(Resolved {
-                    at: self.elapsed(self.now.timestamp(), 30.0)?,
+                    at: self.add_minutes(self.now.timestamp(), 30.0)?,
                     earliest: self.now.timestamp(),
-                    latest: self.wall(today, 1439)?,
+                    latest: self.wall_time(today, 1439)?,
                     rule,
                 });
             }
@@ -274,65 +277,68 @@ impl Reader<'_> {
             last = date;
         }
         if self.slot.bound == Bound::Before && part.is_none() && dates.is_some() {
-            return self.before_day(date, rule);
+            return self.resolve_before_day(date, rule);
         }
-        self.doubt(part.is_none(), Doubt::NoHour);
+        self.add_doubt_if(part.is_none(), Doubt::NoHour);
         let first = dates.map_or(date, |d| d.first).max(today).min(date);
         Some(Resolved {
-            at: self.wall(date, span.nominal)?,
-            earliest: self.wall(first, span.from)?,
-            latest: self.wall(last, span.to)?,
+            at: self.wall_time(date, span.nominal)?,
+            earliest: self.wall_time(first, span.from)?,
+            latest: self.wall_time(last, span.to)?,
             rule,
         })
     }
 
     /// "Before" a day: on the previous day, or in 30 minutes if that is past.
-    fn before_day(&mut self, date: Date, rule: &'static str) -> Option<Resolved> {
+    fn resolve_before_day(&mut self, date: Date, rule: &'static str) -> Option<Resolved> {
         let hours = self.view.hours.day;
         let yesterday = date.checked_add((-1).days()).ok()?;
         let now = self.now.timestamp();
-        let at = self.wall(yesterday, hours.nominal)?;
-        let latest = self.wall(yesterday, hours.to)?;
-        let at = if at > now { at } else { self.elapsed(now, 30.0)? };
+        let at = self.wall_time(yesterday, hours.nominal)?;
+        let latest = self.wall_time(yesterday, hours.to)?;
+        let at = if at > now { at } else { self.add_minutes(now, 30.0)? };
         Some(Resolved { at, earliest: now, latest: latest.max(at), rule })
     }
 
     /// Resolves a clock time with its bound.
-    fn at_clock(&mut self, clock: Clock, dates: Option<Dates>) -> Option<Resolved> {
+    fn resolve_clock(&mut self, clock: Clock, dates: Option<Dates>) -> Option<Resolved> {
         let today = self.now.date();
-        let (date, minutes) = self.placed(clock, dates)?;
-        let at = self.wall(date, minutes)?;
+        let (date, minutes) = self.date_and_minutes(clock, dates)?;
+        let at = self.wall_time(date, minutes)?;
         let rule = if dates.is_some() { "day_time" } else { "clock" };
         let resolved = |at, earliest, latest| Some(Resolved { at, earliest, latest, rule });
         let bound = if clock.about && self.slot.bound == Bound::At { Bound::About } else { self.slot.bound };
         match bound {
-            Bound::About => resolved(at, self.wall(date, minutes - 15)?, self.wall(date, minutes + 30)?),
-            Bound::After | Bound::NotBefore => resolved(at, at, self.wall(date, minutes + 120)?),
-            Bound::From => resolved(at, at, self.wall(date, (minutes + 240).min(21 * 60).max(minutes))?),
+            Bound::About => {
+                resolved(at, self.wall_time(date, minutes - 15)?, self.wall_time(date, minutes + 30)?)
+            }
+            Bound::After | Bound::NotBefore => resolved(at, at, self.wall_time(date, minutes + 120)?),
+            Bound::From => resolved(at, at, self.wall_time(date, (minutes + 240).min(21 * 60).max(minutes))?),
             Bound::Before | Bound::NotAfter | Bound::Until => {
                 let now = self.now.timestamp();
-                let (at, earliest) = if date == today || at <= self.wall(today, 31 * 60)? && date <= today {
-                    let left = at.duration_since(now).as_secs().max(0);
-                    (now.checked_add(SignedDuration::from_secs((left / 2).min(3600))).ok()?, now)
-                } else {
-                    let first = 7 * 60;
-                    let nominal = (minutes - 60).clamp(first.min(minutes), 9 * 60);
-                    let nominal = if minutes > 13 * 60 { (minutes - 60).max(first) } else { nominal };
-                    (self.wall(date, nominal)?, self.wall(date, first.min(minutes))?)
-                };
-                resolved(at, earliest, self.wall(date, minutes)?)
+                let (at, earliest) =
+                    if date == today || at <= self.wall_time(today, 31 * 60)? && date <= today {
+                        let left = at.duration_since(now).as_secs().max(0);
+                        (now.checked_add(SignedDuration::from_secs((left / 2).min(3600))).ok()?, now)
+                    } else {
+                        let first = 7 * 60;
+                        let nominal = (minutes - 60).clamp(first.min(minutes), 9 * 60);
+                        let nominal = if minutes > 13 * 60 { (minutes - 60).max(first) } else { nominal };
+                        (self.wall_time(date, nominal)?, self.wall_time(date, first.min(minutes))?)
+                    };
+                resolved(at, earliest, self.wall_time(date, minutes)?)
             }
             Bound::Between => {
-                let until = self.slot.until.map_or(minutes + 60, |until| self.until(until, minutes));
-                resolved(at, at, self.wall(date, until)?)
+                let until = self.slot.until.map_or(minutes + 60, |until| self.range_end(until, minutes));
+                resolved(at, at, self.wall_time(date, until)?)
             }
             Bound::At => resolved(at, at, at.checked_add(MINUTE).ok()?),
         }
     }
 
     /// The end of a range, in minutes since midnight of the day on which it starts.
-    fn until(&mut self, until: Clock, start: i32) -> i32 {
-        let mut end = self.minutes_of(until, self.slot.of, false);
+    fn range_end(&mut self, until: Clock, start: i32) -> i32 {
+        let mut end = self.minutes_of(until, self.slot.day_part, false);
         while end <= start {
             end += if until.half.is_none() { 720 } else { 1440 };
         }
@@ -340,14 +346,15 @@ impl Reader<'_> {
     }
 
     /// The date of a clock time, and its minutes since midnight.
-    fn placed(&mut self, clock: Clock, dates: Option<Dates>) -> Option<(Date, i32)> {
+    fn date_and_minutes(&mut self, clock: Clock, dates: Option<Dates>) -> Option<(Date, i32)> {
         let today = self.now.date();
         let now = i32::from(self.now.hour()) * 60 + i32::from(self.now.minute());
-        let tonight = self.slot.of == Some(DayPart::SmallHours) && self.slot.day == Some(Day::In(0));
+        let tonight =
+            self.slot.day_part == Some(DayPart::SmallHours) && self.slot.day == Some(Day::FromToday(0));
         let dates = if tonight { None } else { dates };
         let is_today = dates.is_none_or(|d| d.nominal == today);
-        let clock = self.with_the_half_of_its_end(clock);
-        let mut minutes = self.minutes_of(clock, self.slot.of, is_today);
+        let clock = self.with_half_of_range_end(clock);
+        let mut minutes = self.minutes_of(clock, self.slot.day_part, is_today);
         let midnight = minutes < 60 && !matches!(clock.half, None | Some(Half::Am))
             || (minutes == 0 && clock.half == Some(Half::Am));
         match dates {
@@ -361,7 +368,7 @@ impl Reader<'_> {
                     && minutes <= now
                     && clock.half.is_none()
                     && minutes + 720 < 1440
-                    && self.slot.of.is_none()
+                    && self.slot.day_part.is_none()
                 {
                     minutes += 720;
                 }
@@ -370,7 +377,7 @@ impl Reader<'_> {
             None if minutes <= now => {
                 // The other half of the day, if the words leave it open and it is still ahead.
                 let other = minutes + 720;
-                if clock.half.is_none() && self.slot.of.is_none() && other > now && other < 1440 {
+                if clock.half.is_none() && self.slot.day_part.is_none() && other > now && other < 1440 {
                     return Some((today, other));
                 }
                 // A lower bound that passed less than an hour ago means now.
@@ -386,8 +393,9 @@ impl Reader<'_> {
     }
 
     /// "Eight to eleven pm" begins in the evening, "eleven to one pm" in the morning.
-    fn with_the_half_of_its_end(&self, clock: Clock) -> Clock {
-        let Some(until) = self.slot.until.filter(|_| clock.half.is_none() && self.slot.of.is_none()) else {
+    fn with_half_of_range_end(&self, clock: Clock) -> Clock {
+        let Some(until) = self.slot.until.filter(|_| clock.half.is_none() && self.slot.day_part.is_none())
+        else {
             return clock;
         };
         match until.half {
@@ -418,7 +426,7 @@ impl Reader<'_> {
             (None, Some(Side::Evening)) if hour == 12 => 0,
             (Some(Half::Pm), _) | (None, Some(Side::Noon | Side::Afternoon | Side::Evening)) => twelve + 12,
             (None, None) => {
-                self.doubt(true, Doubt::HalfOfDay);
+                self.add_doubt_if(true, Doubt::HalfOfDay);
                 match hour {
                     1..=6 => hour + 12,
                     7..=11 if is_today && hour * 60 + minute <= now => hour + 12,
@@ -429,8 +437,8 @@ impl Reader<'_> {
         hour * 60 + minute
     }
 
-    fn doubt(&mut self, is: bool, doubt: Doubt) {
-        if is && !self.doubts.contains(&doubt) {
+    fn add_doubt_if(&mut self, condition: bool, doubt: Doubt) {
+        if condition && !self.doubts.contains(&doubt) {
             self.doubts.push(doubt);
         }
     }

@@ -16,7 +16,7 @@ use crate::{
 /// A slot, cue or boundary in a turn, with its token range.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Item {
-    pub(crate) what: What,
+    pub(crate) kind: ItemKind,
     pub(crate) first: usize,
     pub(crate) end: usize,
 }
@@ -24,17 +24,18 @@ pub(crate) struct Item {
 impl Item {
     /// The cue, if the item is one.
     pub(crate) const fn cue(&self) -> Option<Cue> {
-        if let What::Cue(cue) = self.what { Some(cue) } else { None }
+        if let ItemKind::Cue(cue) = self.kind { Some(cue) } else { None }
     }
 
     /// The slot, if the item is one.
     pub(crate) const fn slot(&self) -> Option<&Slot> {
-        if let What::Slot(slot) = &self.what { Some(slot) } else { None }
+        if let ItemKind::Slot(slot) = &self.kind { Some(slot) } else { None }
     }
 }
 
+/// The kind of an item, with its content.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum What {
+pub(crate) enum ItemKind {
     Slot(Slot),
     Cue(Cue),
     /// The end of a sentence, and whether it is a question.
@@ -70,8 +71,8 @@ struct Open {
     end: usize,
     /// The bound read so far; its time may still follow.
     bound: Option<Bound>,
-    /// Whether a word for "to" followed, so that the end of a range may follow.
-    to: bool,
+    /// Whether a word for "to" was read, so that the end of a range may follow.
+    expects_range_end: bool,
     /// Whether "not" preceded it, so that another day starts a new slot.
     negated: bool,
 }
@@ -88,22 +89,22 @@ impl Reader<'_> {
                 return 1;
             }
             self.close();
-            self.item(What::Stop(c == '?'), at, at + 1);
+            self.item(ItemKind::Stop(c == '?'), at, at + 1);
             return 1;
         }
         // A cue takes precedence over a time that starts at the same token.
         let named = self.language.part(here);
         if let Some((cue, len)) = self.language.cue(here) {
             // But a longer time wins: "any time after five" is a time, "after that" a cue.
-            let time =
+            let is_time =
                 named.as_ref().is_some_and(|named| named.len > len || named.len == len && cue == Cue::Event);
-            if !time {
+            if !is_time {
                 self.close();
-                self.item(What::Cue(cue), at, at + len);
+                self.item(ItemKind::Cue(cue), at, at + len);
                 // "The second" can be a choice or a day, so keep both.
                 if let (Cue::Choice(_), Some(named)) = (cue, named) {
                     for part in named.parts.into_iter().flatten() {
-                        self.take(part, at, at + named.len);
+                        self.add_part(part, at, at + named.len);
                     }
                 }
                 return len;
@@ -111,29 +112,29 @@ impl Reader<'_> {
         }
         if let Some(named) = named {
             for part in named.parts.into_iter().flatten() {
-                self.take(part, at, at + named.len);
+                self.add_part(part, at, at + named.len);
             }
             return named.len.max(1);
         }
         if self.language.is_break(here) {
             self.close();
-            self.item(What::Break, at, at + 1);
+            self.item(ItemKind::Break, at, at + 1);
             return 1;
         }
-        self.between(here, at)
+        self.skip(here, at)
     }
 
-    /// Handles a token that starts no item.
-    fn between(&mut self, here: At<'_>, at: usize) -> usize {
+    /// Handles a token that starts no item; closes the open slot unless the token holds its parts together.
+    fn skip(&mut self, here: At<'_>, at: usize) -> usize {
         if let Some(open) = &mut self.open {
-            let held = open.bound.is_some() && open.slot.is_empty();
+            let awaits_time = open.bound.is_some() && open.slot.is_empty();
             if self.language.is_or(here) && !open.slot.is_empty() {
                 self.close();
-                self.item(What::Or, at, at + 1);
+                self.item(ItemKind::Or, at, at + 1);
                 return 1;
             }
             if self.language.is_to(here) && open.slot.clock.is_some() {
-                open.to = true;
+                open.expects_range_end = true;
                 return 1;
             }
             // "Three your time, that's half past three here."
@@ -142,25 +143,25 @@ impl Reader<'_> {
                 return 1;
             }
             let gap = at - open.end;
-            if !(self.language.is_glue(here) && gap < 4 || held && gap < 2) {
+            if !(self.language.is_glue(here) && gap < 4 || awaits_time && gap < 2) {
                 self.close();
             }
         }
         1
     }
 
-    fn item(&mut self, what: What, first: usize, end: usize) {
-        self.items.push(Item { what, first, end });
+    fn item(&mut self, kind: ItemKind, first: usize, end: usize) {
+        self.items.push(Item { kind, first, end });
     }
 
     fn close(&mut self) {
         if let Some(mut open) = self.open.take() {
             // "An hour before you close" counts back from the time of something else.
             if let (Some(length), None, None) = (&mut open.slot.length, open.slot.clock, open.slot.day)
-                && !length.led
-                && length.from_that == 0
+                && !length.is_wait
+                && length.from_reference == 0
             {
-                length.from_that = match open.bound {
+                length.from_reference = match open.bound {
                     Some(Bound::Before) => -1,
                     Some(Bound::After) => 1,
                     _ => 0,
@@ -168,44 +169,45 @@ impl Reader<'_> {
             }
             // "Twenty minutes before three fifteen."
             if let (Some(length), Some(clock)) = (open.slot.length, open.slot.clock)
-                && !length.led
+                && !length.is_wait
                 && let Some(moved) = clock.moved(length, open.slot.bound)
             {
                 open.slot = Slot { clock: Some(moved), length: None, bound: Bound::At, ..open.slot };
             }
-            settle(&mut open.slot);
+            normalize(&mut open.slot);
             if !open.slot.is_empty() || open.slot.zone.is_some() {
-                self.item(What::Slot(open.slot), open.first, open.end);
+                self.item(ItemKind::Slot(open.slot), open.first, open.end);
             }
         }
     }
 
-    fn take(&mut self, part: Part, first: usize, end: usize) {
+    fn add_part(&mut self, part: Part, first: usize, end: usize) {
         if let Some(open) = &mut self.open {
-            if open.grow(&part) {
+            if open.add(&part) {
                 open.end = end;
                 return;
             }
             self.close();
         }
         let negated = self.items.last().is_some_and(|i| {
-            i.end == first && matches!(i.what, What::Cue(Cue::Not | Cue::NoCall | Cue::Refuse))
+            i.end == first && matches!(i.kind, ItemKind::Cue(Cue::Not | Cue::NoCall | Cue::Refuse))
         });
-        let mut open = Open { slot: Slot::default(), first, end, bound: None, to: false, negated };
-        open.grow(&part);
+        let mut open =
+            Open { slot: Slot::default(), first, end, bound: None, expects_range_end: false, negated };
+        open.add(&part);
         self.open = Some(open);
     }
 }
 
 impl Open {
     /// Adds a part to the slot; `false` if it does not fit.
-    fn grow(&mut self, part: &Part) -> bool {
+    fn add(&mut self, part: &Part) -> bool {
         match part {
-            Part::Bound(bound) => self.bounded(*bound),
-            Part::Clock(clock) => self.timed(*clock),
-            Part::Day(day) => self.dated(*day),
-            Part::Of(of) => self.in_part(*of),
-            Part::Length(length) => self.lasting(*length),
+            Part::Bound(bound) => self.add_bound(*bound),
+            Part::Clock(clock) => self.add_clock(*clock),
+            Part::Day(day) => self.add_day(*day),
+            Part::DayPart(part) => self.add_day_part(*part),
+            Part::Length(length) => self.add_length(*length),
             Part::Zone(zone) => *self.slot.zone.get_or_insert(*zone) == *zone,
             Part::Past(minutes) => {
                 self.slot.clock.is_none() && *self.slot.past.get_or_insert(*minutes) == *minutes
@@ -217,7 +219,7 @@ impl Open {
         }
     }
 
-    fn bounded(&mut self, bound: Bound) -> bool {
+    fn add_bound(&mut self, bound: Bound) -> bool {
         let slot = &mut self.slot;
         // "From two onwards", "three or later".
         if slot.clock.is_some() && bound == Bound::From && slot.until.is_none() {
@@ -233,7 +235,7 @@ impl Open {
         // "Three until five", "from nine to ten".
         let opens = matches!(self.bound, Some(Bound::After | Bound::From | Bound::NotBefore));
         if slot.clock.is_some() && (bound == Bound::Until || bound == Bound::Before && opens) {
-            self.to = true;
+            self.expects_range_end = true;
             return true;
         }
         if slot.clock.is_some() || (self.bound.is_some() && slot.is_empty() && bound != Bound::About) {
@@ -244,9 +246,9 @@ impl Open {
         true
     }
 
-    fn timed(&mut self, clock: Clock) -> bool {
+    fn add_clock(&mut self, clock: Clock) -> bool {
         let slot = &mut self.slot;
-        if slot.clock.is_some() && self.to && slot.until.is_none() {
+        if slot.clock.is_some() && self.expects_range_end && slot.until.is_none() {
             slot.until = Some(clock);
             slot.bound = Bound::Between;
             self.bound = Some(Bound::Between);
@@ -256,14 +258,14 @@ impl Open {
         if slot.clock.is_some() || slot.day.is_some_and(Day::is_a_month) {
             return false;
         }
-        let led = self.bound.is_some() || slot.day.is_some() || slot.of.is_some();
-        let form = if led && clock.form == Form::Bare { Form::Led } else { clock.form };
+        let is_introduced = self.bound.is_some() || slot.day.is_some() || slot.day_part.is_some();
+        let form = if is_introduced && clock.form == Form::Bare { Form::Introduced } else { clock.form };
         slot.clock = Some(Clock { form, ..clock });
         slot.bound = self.bound.unwrap_or_default();
         true
     }
 
-    fn dated(&mut self, day: Day) -> bool {
+    fn add_day(&mut self, day: Day) -> bool {
         let slot = &mut self.slot;
         match slot.day {
             None if slot.clock.is_some() && day.is_a_month() => false,
@@ -275,33 +277,33 @@ impl Open {
                 true
             }
             Some(known) if !self.negated => {
-                agree(known, day).inspect(|both| slot.day = Some(*both)).is_some()
+                merge_days(known, day).inspect(|both| slot.day = Some(*both)).is_some()
             }
             _ => false,
         }
     }
 
-    fn in_part(&mut self, of: DayPart) -> bool {
+    fn add_day_part(&mut self, part: DayPart) -> bool {
         let slot = &mut self.slot;
-        let taken = match slot.of {
-            None => Some(of),
+        let merged = match slot.day_part {
+            None => Some(part),
             // "Tonight" with "in the morning" is after midnight.
-            Some(DayPart::Night) if of == DayPart::Morning => Some(DayPart::SmallHours),
-            Some(DayPart::Morning) if of == DayPart::Night && slot.clock.is_some() => {
+            Some(DayPart::Night) if part == DayPart::Morning => Some(DayPart::SmallHours),
+            Some(DayPart::Morning) if part == DayPart::Night && slot.clock.is_some() => {
                 Some(DayPart::SmallHours)
             }
             // "Tonight after dinner."
-            Some(known) if of.is_within(known) && slot.clock.is_none() => Some(of),
-            Some(known) => (known == of).then_some(known),
+            Some(known) if part.is_within(known) && slot.clock.is_none() => Some(part),
+            Some(known) => (known == part).then_some(known),
         };
-        slot.of = taken.or(slot.of);
-        taken.is_some()
+        slot.day_part = merged.or(slot.day_part);
+        merged.is_some()
     }
 
-    fn lasting(&mut self, length: Length) -> bool {
+    fn add_length(&mut self, length: Length) -> bool {
         let slot = &mut self.slot;
-        let taken = slot.day.is_some() || slot.of.is_some() || slot.clock.is_some();
-        if slot.length.is_some() || taken && (!length.unit.is_days() || !length.led) {
+        let has_part = slot.day.is_some() || slot.day_part.is_some() || slot.clock.is_some();
+        if slot.length.is_some() || has_part && (!length.unit.is_days() || !length.is_wait) {
             return false;
         }
         slot.length = Some(length);
@@ -310,7 +312,7 @@ impl Open {
 }
 
 /// Merges two names of one day, such as a weekday and its date; `None` if they do not match.
-fn agree(a: Day, b: Day) -> Option<Day> {
+fn merge_days(a: Day, b: Day) -> Option<Day> {
     match (a, b) {
         _ if a == b => Some(a),
         (Day::Weekday(..), Day::Date(..)) => Some(b),
@@ -318,13 +320,13 @@ fn agree(a: Day, b: Day) -> Option<Day> {
         (Day::Weekday(weekday, _), Day::Nth(n)) | (Day::Nth(n), Day::Weekday(weekday, _)) => {
             Some(Day::WeekdayNth(weekday, n))
         }
-        (Day::In(0), Day::Weekday(..)) => Some(a),
-        (Day::Weekday(..), Day::In(0)) => Some(b),
+        (Day::FromToday(0), Day::Weekday(..)) => Some(a),
+        (Day::Weekday(..), Day::FromToday(0)) => Some(b),
         // In the small hours "tomorrow" is ambiguous, the weekday is not.
-        (Day::In(1), Day::Weekday(..)) => Some(b),
-        (Day::Weekday(..), Day::In(1)) => Some(a),
-        (Day::In(0..=2), Day::WeekdayNth(..) | Day::Nth(_)) => Some(b),
-        (Day::In(n), Day::Date(..)) if n < 3 => Some(a),
+        (Day::FromToday(1), Day::Weekday(..)) => Some(b),
+        (Day::Weekday(..), Day::FromToday(1)) => Some(a),
+        (Day::FromToday(0..=2), Day::WeekdayNth(..) | Day::Nth(_)) => Some(b),
+        (Day::FromToday(n), Day::Date(..)) if n < 3 => Some(a),
         (Day::Week(_, 1), Day::Weekday(weekday, _)) | (Day::Weekday(weekday, _), Day::Week(_, 1)) => {
             Some(Day::Weekday(weekday, crate::part::Which::Next))
         }
@@ -337,9 +339,9 @@ fn agree(a: Day, b: Day) -> Option<Day> {
 }
 
 /// Applies the rules that need the complete slot.
-fn settle(slot: &mut Slot) {
+fn normalize(slot: &mut Slot) {
     // Twelve in the evening is midnight.
-    if matches!(slot.of, Some(DayPart::Evening | DayPart::Night))
+    if matches!(slot.day_part, Some(DayPart::Evening | DayPart::Night))
         && let Some(clock) = &mut slot.clock
         && clock.hour == 12
         && clock.half.is_none()

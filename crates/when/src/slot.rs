@@ -1,6 +1,6 @@
 //! The combined parts of one time, and how a time completes an earlier one.
 
-use crate::part::{Bound, Clock, Day, DayPart, Form, Length, Place, Unit};
+use crate::part::{Bound, Clock, Day, DayPart, Form, Length, Unit, ZoneRef};
 
 /// The combined parts of one time.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -9,9 +9,9 @@ pub(crate) struct Slot {
     pub(crate) clock: Option<Clock>,
     /// The end of a range.
     pub(crate) until: Option<Clock>,
-    pub(crate) of: Option<DayPart>,
+    pub(crate) day_part: Option<DayPart>,
     pub(crate) length: Option<Length>,
-    pub(crate) zone: Option<Place>,
+    pub(crate) zone: Option<ZoneRef>,
     pub(crate) bound: Bound,
     pub(crate) same_time: bool,
     /// Minutes past an hour that was mentioned before.
@@ -23,16 +23,16 @@ impl Slot {
     pub(crate) const fn is_empty(&self) -> bool {
         self.day.is_none()
             && self.clock.is_none()
-            && self.of.is_none()
+            && self.day_part.is_none()
             && self.length.is_none()
             && self.past.is_none()
             && !self.same_time
     }
 
-    /// Takes the hour from `hour` if the slot has only minutes.
-    pub(crate) fn of_hour(mut self, hour: Option<Clock>) -> Self {
+    /// Takes the hour from `earlier` if the slot has only minutes.
+    pub(crate) fn with_hour_of(mut self, earlier: Option<Clock>) -> Self {
         if let (Some(minute), None) = (self.past.take(), self.clock) {
-            self.clock = hour.map(|clock| Clock { minute, form: Form::Plain, about: false, ..clock });
+            self.clock = earlier.map(|clock| Clock { minute, form: Form::Plain, about: false, ..clock });
         }
         self
     }
@@ -40,10 +40,10 @@ impl Slot {
     /// Whether it has only a bare number or an unmarked length, which may mean something else.
     pub(crate) fn is_loose(&self) -> bool {
         self.day.is_none()
-            && self.of.is_none()
+            && self.day_part.is_none()
             && self.zone.is_none()
             && !self.same_time
-            && self.length.is_none_or(|l| !l.led)
+            && self.length.is_none_or(|l| !l.is_wait)
             && self.clock.is_none_or(|c| c.form == Form::Bare)
     }
 
@@ -52,20 +52,20 @@ impl Slot {
         self.clock.is_some() || self.length.is_some() || self.same_time
     }
 
-    /// Combines both; `None` if they conflict.
-    pub(crate) fn with(&self, other: &Self) -> Option<Self> {
+    /// Combines both slots; `None` if they conflict.
+    pub(crate) fn combined_with(&self, other: &Self) -> Option<Self> {
         let hour = |s: &Self| s.clock.is_some() || s.same_time;
-        let clash = self.day.is_some() && other.day.is_some_and(|day| self.day != Some(day))
+        let conflicts = self.day.is_some() && other.day.is_some_and(|day| self.day != Some(day))
             || hour(self) && hour(other)
-            || [self, other].iter().any(|s| s.length.is_some_and(|l| !l.led && l.from_that == 0))
+            || [self, other].iter().any(|s| s.length.is_some_and(|l| !l.is_wait && l.from_reference == 0))
             || self.length.is_some() && (other.length.is_some() || hour(other))
             || other.length.is_some() && hour(self)
-            || self.of.is_some() && other.of.is_some_and(|of| self.of != Some(of));
-        (!clash).then(|| Self {
+            || self.day_part.is_some() && other.day_part.is_some_and(|part| self.day_part != Some(part));
+        (!conflicts).then(|| Self {
             day: self.day.or(other.day),
             clock: self.clock.or(other.clock),
             until: self.until.or(other.until),
-            of: self.of.or(other.of),
+            day_part: self.day_part.or(other.day_part),
             length: self.length.or(other.length),
             zone: self.zone.or(other.zone),
             bound: if self.bound == Bound::At { other.bound } else { self.bound },
@@ -75,35 +75,39 @@ impl Slot {
     }
 
     /// The time meant when this follows `old` and its part of the day only makes `old` more exact.
-    fn refining(&self, old: &Self) -> Option<Self> {
+    fn refined(&self, old: &Self) -> Option<Self> {
         // "Tonight, or in the morning?" means tomorrow morning.
-        let evening = matches!(old.of, Some(DayPart::Evening | DayPart::Night));
-        if self.of == Some(DayPart::Morning) && self.day.is_none() && old.day == Some(Day::In(0)) && evening {
-            return Some(Self { day: Some(Day::In(1)), zone: self.zone.or(old.zone), ..self.clone() });
+        let evening = matches!(old.day_part, Some(DayPart::Evening | DayPart::Night));
+        if self.day_part == Some(DayPart::Morning)
+            && self.day.is_none()
+            && old.day == Some(Day::FromToday(0))
+            && evening
+        {
+            return Some(Self { day: Some(Day::FromToday(1)), zone: self.zone.or(old.zone), ..self.clone() });
         }
         // "Evening" decides which eight was meant.
-        if let (Some(of), Some(clock)) = (self.of, old.clock)
+        if let (Some(part), Some(clock)) = (self.day_part, old.clock)
             && self.clock.is_none()
             && self.length.is_none()
             && clock.half.is_none()
             && self.day.is_none_or(|day| old.day.is_none_or(|known| known == day))
-            && old.of.is_none_or(|known| known == of)
-            && of.may_hold(clock)
+            && old.day_part.is_none_or(|known| known == part)
+            && part.may_contain(clock)
         {
             return Some(Self {
-                of: Some(of),
+                day_part: Some(part),
                 day: self.day.or(old.day),
                 zone: self.zone.or(old.zone),
                 ..old.clone()
             });
         }
         // "Eight p m?" "P m, yeah."
-        if let (Some(of), Some(clock)) = (self.of, old.clock)
+        if let (Some(part), Some(clock)) = (self.day_part, old.clock)
             && self.clock.is_none()
             && self.length.is_none()
             && self.day.is_none()
             && clock.half.is_some()
-            && of.holds(clock)
+            && part.contains(clock)
         {
             return Some(old.clone());
         }
@@ -111,19 +115,20 @@ impl Slot {
     }
 
     /// The time meant when this follows `old`: the parts that it names replace those of `old`, the rest is kept.
-    pub(crate) fn after(self, old: &Self) -> Self {
+    pub(crate) fn completed_from(self, old: &Self) -> Self {
         if self.length.is_some_and(|l| matches!(l.unit, Unit::Seconds | Unit::Minutes | Unit::Hours)) {
             return Self { zone: self.zone.or(old.zone), ..self };
         }
-        if let Some(refined) = self.refining(old) {
+        if let Some(refined) = self.refined(old) {
             return refined;
         }
         // Another day drops "tonight".
-        let tonight = old.day == Some(Day::In(0))
-            && old.of == Some(DayPart::Night)
-            && self.day.is_some_and(|d| d != Day::In(0));
-        let old = &Self { of: old.of.filter(|_| !tonight), ..old.clone() };
-        let names_hour = self.clock.is_some() || self.of.is_some() || self.same_time || self.length.is_some();
+        let drops_tonight = old.day == Some(Day::FromToday(0))
+            && old.day_part == Some(DayPart::Night)
+            && self.day.is_some_and(|d| d != Day::FromToday(0));
+        let old = &Self { day_part: old.day_part.filter(|_| !drops_tonight), ..old.clone() };
+        let names_hour =
+            self.clock.is_some() || self.day_part.is_some() || self.same_time || self.length.is_some();
         // "The twenty third." "Of June?" "Yes, June."
         let named = match (self.day, old.day) {
             (Some(Day::MonthNamed(m, _)), Some(Day::Nth(n) | Day::Date(_, _, n))) => {
@@ -137,15 +142,17 @@ impl Slot {
         let keeps_day = self.day.is_none();
         let same_day = keeps_day || self.day == old.day;
         // Drop the old part of the day if the zone changes to the other side's or the day changes to today.
-        let moved = self.zone == Some(Place::Agent) && self.zone != old.zone
-            || self.day == Some(Day::In(0)) && !same_day;
-        let old = &Self { of: old.of.filter(|_| !moved), ..old.clone() };
+        let drops_day_part = self.zone == Some(ZoneRef::Agent) && self.zone != old.zone
+            || self.day == Some(Day::FromToday(0)) && !same_day;
+        let old = &Self { day_part: old.day_part.filter(|_| !drops_day_part), ..old.clone() };
         Self {
             day: if keeps_day { old.day } else { self.day },
             // The old part of the day decides the half of the day of a new clock time.
-            of: self.of.or(match self.clock {
-                Some(clock) if same_day => old.of.filter(|of| clock.half.is_some() || of.may_hold(clock)),
-                None if !names_hour => old.of,
+            day_part: self.day_part.or(match self.clock {
+                Some(clock) if same_day => {
+                    old.day_part.filter(|part| clock.half.is_some() || part.may_contain(clock))
+                }
+                None if !names_hour => old.day_part,
                 _ => None,
             }),
             clock: if names_hour { self.clock.map(|clock| clock.with_half_of(old.clock)) } else { old.clock },
@@ -154,7 +161,7 @@ impl Slot {
             length: if keeps_day && self.length.is_none() && old.length.is_some_and(|l| l.from_day != 0) {
                 old.length
             // "An hour before you close." "Today?"
-            } else if names_hour || !keeps_day && old.length.is_none_or(|l| l.from_that == 0) {
+            } else if names_hour || !keeps_day && old.length.is_none_or(|l| l.from_reference == 0) {
                 self.length
             } else {
                 old.length
@@ -169,7 +176,7 @@ impl Slot {
 
 impl Length {
     /// "In ten minutes?" "Make it twenty": a bare number counts the same unit.
-    pub(crate) fn counted(self, slot: &Slot) -> Option<Self> {
+    pub(crate) fn with_bare_count(self, slot: &Slot) -> Option<Self> {
         let clock = slot.clock.filter(|c| c.form == Form::Bare && c.minute == 0 && slot.is_loose())?;
         let n = clock.hour;
         let fits = match self.unit {
@@ -177,8 +184,8 @@ impl Length {
             Unit::Hours => (1..5).contains(&n),
             _ => false,
         };
-        let is_wait = self.led && self.from_day == 0 && self.from_that == 0;
+        let counts_from_now = self.is_wait && self.from_day == 0 && self.from_reference == 0;
         let n = f64::from(n);
-        (fits && is_wait).then_some(Self { least: n, most: n, about: false, vague: false, ..self })
+        (fits && counts_from_now).then_some(Self { least: n, most: n, about: false, vague: false, ..self })
     }
 }

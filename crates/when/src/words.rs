@@ -100,7 +100,7 @@ impl Reader<'_> {
         let Some(c) = self.peek() else { return };
         let start = self.at;
         if c.is_ascii_digit() {
-            self.figure();
+            self.number();
         } else if c.is_alphabetic() {
             self.word();
         } else {
@@ -139,7 +139,7 @@ impl Reader<'_> {
                 '\'' | '’' if self.after(c.len_utf8()).is_some_and(char::is_alphabetic) => word.push('\''),
                 _ if c.is_alphabetic() => word.extend(c.to_lowercase().map(fold)),
                 // "a.m." and "U.S." are one word, which includes the dot after the last letter.
-                '.' if self.at - start == c_len(self.text, start)
+                '.' if self.at - start == char_len(self.text, start)
                     && self.after(1).is_some_and(char::is_alphabetic)
                     && self.letter_stands_alone(1) => {}
                 _ => break,
@@ -174,7 +174,7 @@ impl Reader<'_> {
         rest.next().is_none_or(|c| !c.is_alphabetic())
     }
 
-    fn run(&mut self) -> (u64, u8) {
+    fn digits(&mut self) -> (u64, u8) {
         let (mut n, mut len) = (0_u64, 0_u8);
         while let Some(d) = self.peek().and_then(|c| c.to_digit(10)) {
             n = n.saturating_mul(10).saturating_add(u64::from(d));
@@ -207,14 +207,14 @@ impl Reader<'_> {
         }
     }
 
-    fn figure(&mut self) {
+    fn number(&mut self) {
         let start = self.at;
-        let (n, len) = self.run();
-        let kind = self.figure_from(n, len);
+        let (n, len) = self.digits();
+        let kind = self.number_from(n, len);
         self.push(kind, start);
     }
 
-    fn figure_from(&mut self, n: u64, len: u8) -> Kind {
+    fn number_from(&mut self, n: u64, len: u8) -> Kind {
         let digit_after = |r: &Self, bytes| r.after(bytes).is_some_and(|c| c.is_ascii_digit());
         if len > 6 {
             return Kind::Figure;
@@ -223,9 +223,9 @@ impl Reader<'_> {
         match self.peek() {
             // A numeric date, year first.
             Some('-' | '/') if len == 4 && digit_after(self, 1) => {
-                let (_, (month, _)) = (self.at += 1, self.run());
+                let (_, (month, _)) = (self.at += 1, self.digits());
                 if matches!(self.peek(), Some('-' | '/')) && digit_after(self, 1) {
-                    let (_, (day, _)) = (self.at += 1, self.run());
+                    let (_, (day, _)) = (self.at += 1, self.digits());
                     // The "T" between date and hour.
                     if self.peek() == Some('T') && digit_after(self, 1) {
                         self.at += 1;
@@ -249,16 +249,16 @@ impl Reader<'_> {
             {
                 let before = self.at;
                 self.at += if digit_after(self, 1) { 1 } else { 2 };
-                let (minute, width) = self.run();
-                if width == 2 && (c == ':' || minute < 60) && !self.more_digits() {
+                let (minute, width) = self.digits();
+                if width == 2 && (c == ':' || minute < 60) && !self.has_more_digits() {
                     // Skip the seconds.
                     if c == ':' && self.peek() == Some(':') && digit_after(self, 1) {
                         self.at += 1;
-                        self.run();
+                        self.digits();
                     }
                     return Kind::Pair(number, u32::try_from(minute).unwrap_or(99), c);
                 }
-                if c == '.' && !self.more_digits() {
+                if c == '.' && !self.has_more_digits() {
                     let scale = 10_f64.powi(i32::from(width));
                     return Kind::Decimal(f64::from(number) + minute as f64 / scale);
                 }
@@ -290,13 +290,13 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether more digits follow, so that it is not a clock time: 1.30.5.
-    fn more_digits(&self) -> bool {
+    /// Whether another digit group follows (1.30.5), which rules out a clock time.
+    fn has_more_digits(&self) -> bool {
         self.peek() == Some('.') && self.after(1).is_some_and(|c| c.is_ascii_digit())
     }
 }
 
-fn c_len(text: &str, at: usize) -> usize {
+fn char_len(text: &str, at: usize) -> usize {
     text[at..].chars().next().map_or(0, char::len_utf8)
 }
 
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spelling_comes_to_the_same_words() {
+    fn spelling_variants_give_the_same_tokens() {
         for (text, want) in [
             ("Um, at 3 p.m. tomorrow", "at #3 pm tomorrow"),
             ("at 3pm. Thanks", "at #3 pm . thanks"),
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_the_words_own() {
+    fn tokens_cover_the_original_words() {
         let text = "Ring me — at 3 P.M.";
         let tokens = tokens(text);
         let words: Vec<_> = tokens.iter().map(|t| &text[t.start..t.end]).collect();

@@ -128,7 +128,7 @@ fn parse_turns(
     (zone, agent_zone): (&Zone, Option<&str>),
     policy: &Policy,
     end: Timestamp,
-) -> when::Heard {
+) -> when::CallbackTime {
     let call = when::Call {
         turns,
         end,
@@ -185,7 +185,7 @@ fn doubts_about(zone: &Zone) -> impl Iterator<Item = &'static str> {
     (!zone.is_sure).then_some(ZONE_UNSURE).into_iter()
 }
 
-fn clear(at: Timestamp, reading: &when::Heard, source: &str, zone: &Zone) -> RequestedTime {
+fn clear(at: Timestamp, reading: &when::CallbackTime, source: &str, zone: &Zone) -> RequestedTime {
     let zone = if reading.zone == zone.name {
         zone.clone()
     } else {

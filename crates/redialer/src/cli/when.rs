@@ -4,7 +4,7 @@
 //! time). The result for a line that cannot be parsed is its error.
 
 use jiff::{Timestamp, Zoned, civil::DateTime, tz::TimeZone};
-use redialer_when::{Call, Doubt, Heard, Lang, Role, Turn};
+use redialer_when::{Call, CallbackTime, Doubt, Lang, Role, Turn};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -111,7 +111,7 @@ impl ParsedLine {
         Ok(Self { id: line.id, turns, end, zone, agent_zone: line.agent_tz, only_the_time, local, lang })
     }
 
-    fn heard(&self) -> Heard {
+    fn callback_time(&self) -> CallbackTime {
         redialer_when::read(&Call {
             turns: &self.turns,
             end: self.end,
@@ -124,7 +124,7 @@ impl ParsedLine {
     }
 
     fn answer(&self) -> Value {
-        let heard = self.heard();
+        let heard = self.callback_time();
         let format = if self.local { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%dT%H:%M:%S%:z" };
         let shown = |at: Option<Timestamp>| {
             let at = at?.in_tz(&heard.zone).ok()?;
@@ -145,7 +145,7 @@ impl ParsedLine {
 
     /// The call as readable text: the turns, with the decisive words between » and «, and the result in sentences.
     fn explained(&self) -> String {
-        let heard = self.heard();
+        let heard = self.callback_time();
         let mut page = Vec::new();
         for (n, turn) in self.turns.iter().enumerate() {
             let who = match turn.role {
@@ -165,7 +165,7 @@ impl ParsedLine {
         page.join("\n")
     }
 
-    fn description(&self, heard: &Heard) -> String {
+    fn description(&self, heard: &CallbackTime) -> String {
         let zoned = |at: Timestamp| at.in_tz(&heard.zone).ok();
         let day = |at: &Zoned| at.strftime("%A, %-d %B %Y, %H:%M").to_string();
         let Some(at) = heard.at.and_then(zoned) else {

@@ -25,13 +25,13 @@ fuzz_target!(|input: (u32, u8, &str)| {
         lang: if choice & 32 == 0 { Lang::En } else { Lang::Es },
         ..Call::new(&turns, end, ZONES[usize::from(choice) % ZONES.len()])
     };
-    let heard = read(&call);
-    assert_eq!(heard, read(&call));
-    if let Some(at) = heard.at {
+    let time = read(&call);
+    assert_eq!(time, read(&call));
+    if let Some(at) = time.at {
         assert!(at >= end);
-        assert!(heard.earliest.is_some_and(|earliest| earliest <= at));
-        assert!(heard.latest.is_some_and(|latest| latest >= at));
-        assert!(turns[heard.turn].content.contains(&heard.evidence));
-        assert!((0.0..=1.0).contains(&heard.confidence));
+        assert!(time.earliest.is_some_and(|earliest| earliest <= at));
+        assert!(time.latest.is_some_and(|latest| latest >= at));
+        assert!(turns[time.turn].content.contains(&time.evidence));
+        assert!((0.0..=1.0).contains(&time.confidence));
     }
 });

@@ -1,7 +1,7 @@
 //! Handles the person's answer to a proposal: yes, no, the second one, an hour later.
 
 use super::{
-    sentences::Heard,
+    sentences::ParsedTurn,
     talk::{NamedTime, Talk},
 };
 use crate::{
@@ -13,19 +13,19 @@ use crate::{
 
 impl Talk {
     /// Applies the person's turn to the agent's proposals.
-    pub(super) fn answer(&mut self, heard: &Heard<'_>) {
-        if let Some(n) = heard.cues().find_map(|cue| if let Cue::Choice(n) = cue { Some(n) } else { None })
-            && self.choose(n)
+    pub(super) fn apply_answer(&mut self, parsed: &ParsedTurn<'_>) {
+        if let Some(n) = parsed.cues().find_map(|cue| if let Cue::Choice(n) = cue { Some(n) } else { None })
+            && self.settle_on_choice(n)
         {
             return;
         }
         if self.proposed.is_empty() {
             return;
         }
-        if let Some(length) = later(&heard.items) {
+        if let Some(length) = requested_shift(&parsed.items) {
             if let Some(mut time) = self.proposed.pop().or_else(|| self.settled.clone()) {
                 time.slot = shifted(time.slot, length);
-                self.take(time);
+                self.settle_on(time);
             }
             self.proposed.clear();
             return;
@@ -35,42 +35,49 @@ impl Talk {
             self.proposed.clear();
             return;
         }
-        let first = heard.cues().next();
-        let times = heard.times();
+        let first = parsed.cues().next();
+        let names_a_time = parsed.names_a_time();
         // After a time of the person's own, the "yeah" confirms that time and not the proposal.
         let named = |i: &Item| i.cue().is_some() || i.slot().is_some_and(|slot| !slot.is_empty());
-        let begins = heard.items.iter().find(|i| named(i)).and_then(Item::cue);
-        // "Anything else?" "No."
+        let opening_cue = parsed.items.iter().find(|i| named(i)).and_then(Item::cue);
+        // A "no" to "Anything else?" does not refuse the proposal.
         let no = first == Some(Cue::No) && (!self.other_question || !self.wanted && !self.echoed)
-            || self.declined && heard.has(Cue::No);
+            || self.declined && parsed.has(Cue::No);
         let refuses = no
             || matches!(first, Some(Cue::Refuse | Cue::NoCall))
-            || heard.has(Cue::Refuse)
-            || heard.has(Cue::NoCall)
-            || heard.has(Cue::Unsure) && !times;
-        let accepts = matches!(begins, Some(Cue::Yes | Cue::Works))
-            || (heard.has(Cue::Works) && !times)
-            || heard.is_empty();
+            || parsed.has(Cue::Refuse)
+            || parsed.has(Cue::NoCall)
+            || parsed.has(Cue::Unsure) && !names_a_time;
+        let accepts = matches!(opening_cue, Some(Cue::Yes | Cue::Works))
+            || (parsed.has(Cue::Works) && !names_a_time)
+            || parsed.is_empty();
         // "Let me have a look. No, canceled. So yes, go on then."
         let ends_with_yes = self.needs_answer
-            && heard
+            && parsed
                 .sentences()
                 .last()
-                .is_some_and(|s| s.has(Cue::Yes) && s.spare == 0 && s.slots().count() == 0);
-        let accepts = accepts || ends_with_yes && !heard.has(Cue::Refuse);
+                .is_some_and(|s| s.has(Cue::Yes) && s.unexplained == 0 && s.slots().count() == 0);
+        let accepts = accepts || ends_with_yes && !parsed.has(Cue::Refuse);
         if refuses && !accepts {
             self.refused.clone_from(&self.proposed);
-            self.offered_call &= !heard.has(Cue::NoCall) && (times || self.wanted || !no);
-            if self.needs_answer && !times && self.settled.is_none() && matches!(first, Some(Cue::NoCall)) {
+            self.offered_call &= !parsed.has(Cue::NoCall) && (names_a_time || self.wanted || !no);
+            if self.needs_answer
+                && !names_a_time
+                && self.settled.is_none()
+                && matches!(first, Some(Cue::NoCall))
+            {
                 self.declined = true;
             }
         } else if (accepts
-            || (!self.needs_answer && (!times || self.echoed) && (self.is_about_a_call() || self.promised)))
+            || (!self.needs_answer
+                && (!names_a_time || self.echoed)
+                && (self.is_about_a_call() || self.promised)))
             && let Some(time) = self.preferred()
         {
             self.accepted = accepts;
-            self.take(time);
-            if !self.objected && (!times || self.echoed || self.says_nothing_else(heard)) {
+            self.settle_on(time);
+            if !self.person_objected && (!names_a_time || self.echoed || self.names_only_settled_time(parsed))
+            {
                 self.agree();
             }
         }
@@ -78,30 +85,30 @@ impl Talk {
     }
 
     /// Whether the turn names no time except the settled one.
-    fn says_nothing_else(&self, heard: &Heard<'_>) -> bool {
-        let mut slots = heard.items.iter().filter_map(Item::slot).filter(|slot| !slot.is_empty());
-        slots.all(|slot| slot.day.is_none() && self.is_settled(slot))
+    fn names_only_settled_time(&self, parsed: &ParsedTurn<'_>) -> bool {
+        let mut slots = parsed.items.iter().filter_map(Item::slot).filter(|slot| !slot.is_empty());
+        slots.all(|slot| slot.day.is_none() && self.has_settled_clock(slot))
     }
 
     /// The preferred proposal: the first of several alternatives, else the last one, which is the most complete.
     fn preferred(&self) -> Option<NamedTime> {
-        let choice = self.proposed.iter().find(|time| time.choice);
+        let choice = self.proposed.iter().find(|time| time.is_alternative);
         choice.or(self.proposed.last()).cloned()
     }
 
-    /// "The second one."
-    fn choose(&mut self, n: i8) -> bool {
-        let from = if self.proposed.len() > 1 { &self.proposed } else { &self.offers };
+    /// Settles on the chosen alternative ("the second one"); returns whether it exists.
+    fn settle_on_choice(&mut self, n: i8) -> bool {
+        let from = if self.proposed.len() > 1 { &self.proposed } else { &self.last_alternatives };
         let at = if n < 0 { from.len().checked_sub(1) } else { usize::try_from(n - 1).ok() };
         let Some(chosen) = at.and_then(|at| from.get(at)).cloned() else { return false };
-        self.take(chosen);
+        self.settle_on(chosen);
         self.proposed.clear();
         true
     }
 }
 
 /// The length of the shift in "push it an hour".
-fn later(items: &[Item]) -> Option<Length> {
+fn requested_shift(items: &[Item]) -> Option<Length> {
     let at = items.iter().position(|i| i.cue() == Some(Cue::Later))?;
     items[at..].iter().find_map(|i| i.slot().and_then(|slot| slot.length))
 }

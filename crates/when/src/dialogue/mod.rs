@@ -8,34 +8,34 @@
 
 mod agent;
 mod answer;
-mod claim;
 mod judge;
 mod person;
+mod person_time;
 mod sentences;
 mod talk;
 
 use jiff::civil::Date;
 
 use self::{
-    judge::{Sense, sense},
-    sentences::Heard,
+    judge::{Referent, classify},
+    sentences::ParsedTurn,
     talk::{NamedTime, Talk},
 };
-use crate::{Doubt, Role, Turn, lang::Language, part::Bound, sentence::What, slot::Slot};
+use crate::{Doubt, Role, Turn, lang::Language, part::Bound, sentence::ItemKind, slot::Slot};
 
 /// The time that the two sides settled on.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Settled {
     pub(crate) slot: Slot,
     /// The time that "that" and "then" referred to.
-    pub(crate) that: Option<Slot>,
-    pub(crate) place: Place,
+    pub(crate) referenced_time: Option<Slot>,
+    pub(crate) range: TextRange,
     pub(crate) doubts: Vec<Doubt>,
 }
 
-/// The position of words: a turn and a byte range in it.
+/// A byte range in a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Place {
+pub(crate) struct TextRange {
     pub(crate) turn: usize,
     pub(crate) start: usize,
     pub(crate) end: usize,
@@ -45,13 +45,13 @@ pub(crate) struct Place {
 pub(crate) fn settle(turns: &[Turn], language: &dyn Language, today: Date) -> Option<Settled> {
     let mut talk = Talk::new(today);
     for (n, turn) in turns.iter().enumerate() {
-        let heard = Heard::new(&turn.content, n, language);
+        let parsed = ParsedTurn::new(&turn.content, n, language);
         match turn.role {
-            Role::User => talk.person(&heard),
-            Role::Agent => talk.agent(&heard),
+            Role::User => talk.handle_person_turn(&parsed),
+            Role::Agent => talk.handle_agent_turn(&parsed),
         }
     }
-    talk.end()
+    talk.outcome()
 }
 
 /// How well a text that is only a time fits a language.
@@ -64,10 +64,10 @@ pub(crate) struct Fit {
 
 /// Computes how well a text that is only a time fits a language.
 pub(crate) fn fit(turns: &[Turn], language: &dyn Language) -> Fit {
-    let heard = turns.iter().enumerate().map(|(n, turn)| Heard::new(&turn.content, n, language));
-    heard.fold(Fit { unexplained: 0, is_past: false }, |fit, heard| Fit {
-        unexplained: fit.unexplained + heard.unexplained(),
-        is_past: fit.is_past || heard.is_past(),
+    let parsed = turns.iter().enumerate().map(|(n, turn)| ParsedTurn::new(&turn.content, n, language));
+    parsed.fold(Fit { unexplained: 0, is_past: false }, |fit, parsed| Fit {
+        unexplained: fit.unexplained + parsed.unexplained_with_polite(),
+        is_past: fit.is_past || parsed.is_past(),
     })
 }
 
@@ -75,33 +75,39 @@ pub(crate) fn fit(turns: &[Turn], language: &dyn Language) -> Fit {
 pub(crate) fn expression(turns: &[Turn], language: &dyn Language) -> Option<Settled> {
     let mut best: Option<(u8, NamedTime)> = None;
     for (n, turn) in turns.iter().enumerate() {
-        let heard = Heard::new(&turn.content, n, language);
-        if heard.is_past() {
+        let parsed = ParsedTurn::new(&turn.content, n, language);
+        if parsed.is_past() {
             return None;
         }
-        for sentence in heard.sentences() {
+        for sentence in parsed.sentences() {
             for (at, item) in sentence.items.iter().enumerate() {
-                let What::Slot(slot) = &item.what else { continue };
-                let rank = match sense(sentence.items, at, Role::User) {
+                let ItemKind::Slot(slot) = &item.kind else { continue };
+                let rank = match classify(sentence.items, at, Role::User) {
                     _ if slot.is_loose() => 0,
-                    Sense::Refused => 0,
-                    Sense::Call => 3,
-                    Sense::Open if slot.bound == Bound::NotBefore && !slot.is_exact() => 1,
-                    Sense::Open => 2,
+                    Referent::Refused => 0,
+                    Referent::Call => 3,
+                    Referent::Open if slot.bound == Bound::NotBefore && !slot.is_exact() => 1,
+                    Referent::Open => 2,
                     _ => 1,
                 };
-                let place = heard.place(item);
+                let range = parsed.range_of(item);
                 match &mut best {
-                    Some((_, time)) if time.slot.with(slot).is_some() => {
-                        time.slot = time.slot.with(slot).unwrap_or_default();
-                        time.place.end = place.end;
+                    Some((_, time)) if time.slot.combined_with(slot).is_some() => {
+                        time.slot = time.slot.combined_with(slot).unwrap_or_default();
+                        time.range.end = range.end;
                     }
                     Some((known, _)) if *known >= rank => {}
                     _ => {
-                        let that = best.take().map(|(_, time)| time.slot);
+                        let referenced_time = best.take().map(|(_, time)| time.slot);
                         best = Some((
                             rank,
-                            NamedTime { slot: slot.clone(), that, place, choice: false, in_question: false },
+                            NamedTime {
+                                slot: slot.clone(),
+                                referenced_time,
+                                range,
+                                is_alternative: false,
+                                in_question: false,
+                            },
                         ));
                     }
                 }
@@ -109,5 +115,10 @@ pub(crate) fn expression(turns: &[Turn], language: &dyn Language) -> Option<Sett
         }
     }
     let (_, time) = best.filter(|(_, time)| !time.slot.is_empty())?;
-    Some(Settled { slot: time.slot, that: time.that, place: time.place, doubts: Vec::new() })
+    Some(Settled {
+        slot: time.slot,
+        referenced_time: time.referenced_time,
+        range: time.range,
+        doubts: Vec::new(),
+    })
 }

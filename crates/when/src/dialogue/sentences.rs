@@ -1,34 +1,35 @@
 //! A parsed turn and its sentences.
 
-use super::Place;
+use super::TextRange;
 use crate::{
     cue::Cue,
     lang::{At, Language},
-    sentence::{Item, What, items},
+    sentence::{Item, ItemKind, items},
     slot::Slot,
     words::{Kind, Token, tokens},
 };
 
-/// A parsed turn.
-pub(super) struct Heard<'l> {
-    turn: usize,
+/// A turn, parsed into tokens and items.
+pub(super) struct ParsedTurn<'l> {
+    /// The index of the turn.
+    index: usize,
     tokens: Vec<Token>,
     pub(super) items: Vec<Item>,
     language: &'l dyn Language,
 }
 
-impl<'l> Heard<'l> {
-    pub(super) fn new(text: &str, turn: usize, language: &'l dyn Language) -> Self {
-        let tokens = spelled(tokens(text), language);
+impl<'l> ParsedTurn<'l> {
+    pub(super) fn new(text: &str, index: usize, language: &'l dyn Language) -> Self {
+        let tokens = normalize_spelling(tokens(text), language);
         let items = items(&tokens, language);
-        Self { turn, tokens, items, language }
+        Self { index, tokens, items, language }
     }
 
-    /// The position of an item's words.
-    pub(super) fn place(&self, item: &Item) -> Place {
+    /// The range of an item's words.
+    pub(super) fn range_of(&self, item: &Item) -> TextRange {
         let token = |i: usize| self.tokens.get(i);
-        Place {
-            turn: self.turn,
+        TextRange {
+            turn: self.index,
             start: token(item.first).map_or(0, |t| t.start),
             end: token(item.end.saturating_sub(1)).map_or(0, |t| t.end),
         }
@@ -40,15 +41,15 @@ impl<'l> Heard<'l> {
     }
 
     /// The number of words that this language does not explain, polite ones included.
-    pub(super) fn unexplained(&self) -> usize {
-        self.sentences().iter().map(|sentence| sentence.extra).sum()
+    pub(super) fn unexplained_with_polite(&self) -> usize {
+        self.sentences().iter().map(|sentence| sentence.unexplained_with_polite).sum()
     }
 
     /// The first token of the first item that is not a yes, a no or a stop; at most 3.
-    pub(super) fn begins(&self) -> usize {
+    pub(super) fn first_content_token(&self) -> usize {
         self.items
             .iter()
-            .find(|i| !matches!(i.what, What::Cue(Cue::Yes | Cue::No) | What::Stop(_)))
+            .find(|i| !matches!(i.kind, ItemKind::Cue(Cue::Yes | Cue::No) | ItemKind::Stop(_)))
             .map_or(0, |i| i.first.min(3))
     }
 
@@ -57,7 +58,7 @@ impl<'l> Heard<'l> {
     }
 
     pub(super) fn has(&self, cue: Cue) -> bool {
-        self.items.iter().any(|i| i.what == What::Cue(cue))
+        self.items.iter().any(|i| i.kind == ItemKind::Cue(cue))
     }
 
     pub(super) fn cues(&self) -> impl Iterator<Item = Cue> {
@@ -65,16 +66,16 @@ impl<'l> Heard<'l> {
     }
 
     pub(super) fn is_question(&self) -> bool {
-        self.items.iter().any(|i| i.what == What::Stop(true))
+        self.items.iter().any(|i| i.kind == ItemKind::Stop(true))
     }
 
-    /// Whether it names a time or a zone.
-    pub(super) fn names_a_time(&self) -> bool {
+    /// Whether it names a time or only a zone.
+    pub(super) fn has_slot(&self) -> bool {
         self.items.iter().any(|i| i.slot().is_some())
     }
 
-    /// Whether it names a time.
-    pub(super) fn times(&self) -> bool {
+    /// Whether it names a time; a zone alone does not count.
+    pub(super) fn names_a_time(&self) -> bool {
         self.items.iter().any(|i| i.slot().is_some_and(|s| !s.is_empty()))
     }
 
@@ -83,42 +84,47 @@ impl<'l> Heard<'l> {
         let (mut from, mut first) = (0, 0);
         let mut sentences = Vec::new();
         for (n, item) in self.items.iter().enumerate() {
-            let ends = matches!(item.what, What::Stop(_) | What::Break);
+            let ends = matches!(item.kind, ItemKind::Stop(_) | ItemKind::Break);
             let is_last = n + 1 == self.items.len();
-            if !ends && !is_last && n + 1 - first < LONGEST {
+            if !ends && !is_last && n + 1 - first < MAX_ITEMS {
                 continue;
             }
             let items = &self.items[first..=n];
             let end = if is_last && !ends { self.tokens.len() } else { item.end };
-            let (spare, extra) = self.spare(from, end, items);
-            sentences.push(Sentence { items, spare, extra, is_question: item.what == What::Stop(true) });
+            let (unexplained, unexplained_with_polite) = self.count_unexplained(from, end, items);
+            sentences.push(Sentence {
+                items,
+                unexplained,
+                unexplained_with_polite,
+                is_question: item.kind == ItemKind::Stop(true),
+            });
             (from, first) = (end, n + 1);
         }
         sentences
     }
 
-    /// Counts the words of a sentence that no item explains and that do not hold times together; many of them indicate
-    /// another subject. Returns the count without and with polite words.
-    fn spare(&self, from: usize, end: usize, items: &[Item]) -> (usize, usize) {
-        let (mut spare, mut extra) = (0, 0);
+    /// Counts the words of a sentence that no item explains and that do not hold times together; many such words
+    /// indicate another subject. Returns the count without and with polite words.
+    fn count_unexplained(&self, from: usize, end: usize, items: &[Item]) -> (usize, usize) {
+        let (mut unexplained, mut with_polite) = (0, 0);
         let mut items = items.iter().peekable();
         for i in from..end {
             while items.next_if(|item| item.end <= i).is_some() {}
-            let explained = items.peek().is_some_and(|item| (item.first..item.end).contains(&i));
-            let says = matches!(self.tokens[i].kind, Kind::Word(_) | Kind::Figure | Kind::Decimal(_));
+            let is_explained = items.peek().is_some_and(|item| (item.first..item.end).contains(&i));
+            let is_content = matches!(self.tokens[i].kind, Kind::Word(_) | Kind::Figure | Kind::Decimal(_));
             let here = At::new(&self.tokens, i);
-            if explained || !says || self.language.is_glue(here) {
+            if is_explained || !is_content || self.language.is_glue(here) {
                 continue;
             }
-            extra += 1;
-            spare += usize::from(!self.language.is_polite(here));
+            with_polite += 1;
+            unexplained += usize::from(!self.language.is_polite(here));
         }
-        (spare, extra)
+        (unexplained, with_polite)
     }
 }
 
 /// Replaces words by their usual spelling.
-fn spelled(mut tokens: Vec<Token>, language: &dyn Language) -> Vec<Token> {
+fn normalize_spelling(mut tokens: Vec<Token>, language: &dyn Language) -> Vec<Token> {
     for at in 0..tokens.len() {
         if let Some(usual) = language.spelling(At::new(&tokens, at)) {
             tokens[at].kind = Kind::Word(usual.to_owned());
@@ -129,22 +135,22 @@ fn spelled(mut tokens: Vec<Token>, language: &dyn Language) -> Vec<Token> {
 
 /// The maximum number of items in a sentence. Spoken sentences are shorter; the limit bounds the cost, because each time
 /// is classified by its whole sentence.
-const LONGEST: usize = 64;
+const MAX_ITEMS: usize = 64;
 
 /// One sentence of a turn.
 pub(super) struct Sentence<'h> {
     pub(super) items: &'h [Item],
     /// The number of unexplained words, without polite ones.
-    pub(super) spare: usize,
+    pub(super) unexplained: usize,
     /// The number of unexplained words, polite ones included.
-    pub(super) extra: usize,
+    pub(super) unexplained_with_polite: usize,
     /// It ends with a question mark.
     pub(super) is_question: bool,
 }
 
 impl Sentence<'_> {
     pub(super) fn has(&self, cue: Cue) -> bool {
-        self.items.iter().any(|i| i.what == What::Cue(cue))
+        self.items.iter().any(|i| i.kind == ItemKind::Cue(cue))
     }
 
     /// Whether it has any of these cues.
@@ -153,7 +159,7 @@ impl Sentence<'_> {
     }
 
     pub(super) fn has_or(&self) -> bool {
-        self.items.iter().any(|i| i.what == What::Or)
+        self.items.iter().any(|i| i.kind == ItemKind::Or)
     }
 
     pub(super) fn slots(&self) -> impl Iterator<Item = &Slot> {

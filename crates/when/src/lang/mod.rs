@@ -107,17 +107,17 @@ impl<'s> At<'s> {
     }
 
     /// Whether these words come next.
-    pub(crate) fn says(self, words: &[&str]) -> bool {
+    pub(crate) fn starts_with(self, words: &[&str]) -> bool {
         words.iter().enumerate().all(|(n, word)| self.word(n) == *word)
     }
 
     /// The value of the first phrase that matches here, and its number of tokens.
-    pub(crate) fn first<T: Copy>(self, table: &[(&[&str], T)]) -> Option<(T, usize)> {
-        table.iter().find(|(words, _)| self.says(words)).map(|(words, what)| (*what, words.len()))
+    pub(crate) fn lookup<T: Copy>(self, table: &[(&[&str], T)]) -> Option<(T, usize)> {
+        table.iter().find(|(words, _)| self.starts_with(words)).map(|(words, what)| (*what, words.len()))
     }
 
     /// The number of tokens of the first phrase that matches here.
-    pub(crate) fn any(self, phrases: &[&[&str]]) -> Option<usize> {
-        phrases.iter().find(|phrase| self.says(phrase)).map(|phrase| phrase.len())
+    pub(crate) fn match_len(self, phrases: &[&[&str]]) -> Option<usize> {
+        phrases.iter().find(|phrase| self.starts_with(phrase)).map(|phrase| phrase.len())
     }
 }

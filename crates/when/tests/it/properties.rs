@@ -2,11 +2,11 @@
 
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 use proptest::prelude::*;
-use redialer_when::{Call, Heard, Lang, Role, Turn, read};
+use redialer_when::{Call, CallbackTime, Lang, Role, Turn, read};
 
 use crate::corpus::{Case, FILES, cases};
 
-fn heard(text: &str, lang: Lang, only_the_time: bool) -> Heard {
+fn read_answer(text: &str, lang: Lang, only_the_time: bool) -> CallbackTime {
     let turns = [
         Turn { role: Role::Agent, content: "When can I call you back?".to_owned() },
         Turn { role: Role::User, content: text.to_owned() },
@@ -28,17 +28,17 @@ fn words() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn no_text_panics_or_is_heard_into_the_past(text in ".{0,200}", only in any::<bool>(), es in any::<bool>()) {
+    fn no_text_panics_or_gives_a_past_time(text in ".{0,200}", only in any::<bool>(), es in any::<bool>()) {
         let lang = if es { Lang::Es } else { Lang::En };
-        let heard = heard(&text, lang, only);
-        prop_assert!(heard.at.is_none_or(|at| at >= "2026-11-01T05:30:00Z".parse().expect("a time")));
+        let time = read_answer(&text, lang, only);
+        prop_assert!(time.at.is_none_or(|at| at >= "2026-11-01T05:30:00Z".parse().expect("a time")));
     }
 
     #[test]
-    fn no_words_of_time_panic_or_are_heard_in_two_ways(text in words(), only in any::<bool>(), es in any::<bool>()) {
+    fn no_time_words_panic_or_give_two_answers(text in words(), only in any::<bool>(), es in any::<bool>()) {
         let lang = if es { Lang::Es } else { Lang::En };
-        let first = heard(&text, lang, only);
-        prop_assert_eq!(&first, &heard(&text, lang, only));
+        let first = read_answer(&text, lang, only);
+        prop_assert_eq!(&first, &read_answer(&text, lang, only));
         prop_assert!(first.at.is_none_or(|at| at >= "2026-11-01T05:30:00Z".parse().expect("a time")));
         prop_assert!((0.0..=1.0).contains(&first.confidence));
         prop_assert!(first.earliest <= first.at && first.at <= first.latest);
@@ -46,12 +46,12 @@ proptest! {
 }
 
 #[test]
-fn rows_without_end_exhaust_nothing() {
+fn long_repetitions_exhaust_no_memory_or_stack() {
     for row in ["2 days after ", "2 semanas despues de ", "three or four ", "half past ", "call me back at "]
     {
         for lang in [Lang::En, Lang::Es] {
             let text = row.repeat(5_000);
-            assert_eq!(heard(&text, lang, true), heard(&text, lang, true), "{row}");
+            assert_eq!(read_answer(&text, lang, true), read_answer(&text, lang, true), "{row}");
         }
     }
 }
@@ -65,10 +65,10 @@ fn is_english(case: &Case) -> bool {
 }
 
 #[test]
-fn noise_and_a_pleasant_end_change_no_answer() {
+fn fillers_and_a_farewell_change_no_answer() {
     let mut changed = Vec::new();
     for mut case in calls().filter(is_english) {
-        let before = case.heard();
+        let before = case.callback_time();
         for turn in &mut case.turns {
             if turn.role == Role::User {
                 turn.content = format!("um, {}", turn.content).replacen(" at ", " at uh ", 1);
@@ -76,26 +76,26 @@ fn noise_and_a_pleasant_end_change_no_answer() {
         }
         case.turns.push(Turn { role: Role::Agent, content: "Thank you, have a great day!".to_owned() });
         case.turns.push(Turn { role: Role::User, content: "You too, bye bye.".to_owned() });
-        if case.heard().at != before.at {
-            changed.push(format!("{}: {:?} and {:?}", case.id, before.at, case.heard().at));
+        if case.callback_time().at != before.at {
+            changed.push(format!("{}: {:?} and {:?}", case.id, before.at, case.callback_time().at));
         }
     }
     assert!(changed.is_empty(), "{}", changed.join("\n"));
 }
 
 #[test]
-fn however_pm_is_written_the_answer_is_the_same() {
+fn the_spelling_of_pm_changes_no_answer() {
     for mut case in calls().filter(is_english) {
-        let before = case.heard();
+        let before = case.callback_time();
         for turn in &mut case.turns {
             turn.content = turn.content.replace(" PM", " p m").replace(" AM", " a m");
         }
-        assert_eq!(case.heard().at, before.at, "{}", case.id);
+        assert_eq!(case.callback_time().at, before.at, "{}", case.id);
     }
 }
 
 #[test]
-fn weekdays_move_with_the_week() {
+fn a_weekday_answer_moves_with_the_week() {
     let zone = TimeZone::get("America/New_York").expect("a zone");
     for spoken in [
         "call me friday at three",
@@ -119,7 +119,7 @@ fn weekdays_move_with_the_week() {
 }
 
 #[test]
-fn around_every_clock_change_of_five_years_hours_elapse_and_walls_stay() {
+fn clock_changes_keep_elapsed_hours_and_wall_times() {
     let from: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
     let to: Timestamp = "2031-01-01T00:00:00Z".parse().expect("a time");
     let spoken = |content: &str| [Turn { role: Role::User, content: content.to_owned() }];
@@ -130,9 +130,9 @@ fn around_every_clock_change_of_five_years_hours_elapse_and_walls_stay() {
         for change in zone.following(from).take_while(|c| c.timestamp() < to) {
             seen += 1;
             let end = change.timestamp() - jiff::SignedDuration::from_mins(90);
-            let heard = |turns: &[Turn]| read(&Call::new(turns, end, name.as_str())).at.expect("a time");
-            assert_eq!(heard(&elapsed).duration_since(end).as_hours(), 3, "{} {end}", name.as_str());
-            let at = heard(&wall).to_zoned(zone.clone());
+            let answer = |turns: &[Turn]| read(&Call::new(turns, end, name.as_str())).at.expect("a time");
+            assert_eq!(answer(&elapsed).duration_since(end).as_hours(), 3, "{} {end}", name.as_str());
+            let at = answer(&wall).to_zoned(zone.clone());
             assert_eq!((at.hour(), at.minute()), (15, 0), "{} {end}", name.as_str());
         }
     }

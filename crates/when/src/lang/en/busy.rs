@@ -15,7 +15,7 @@ pub(super) fn read(s: At<'_>) -> Option<usize> {
 fn progressive(s: At<'_>) -> Option<usize> {
     // "Two thirty still washing up."
     if matches!(s.word(0), "still" | "already") && s.word(1).len() > 5 && s.word(1).ends_with("ing") {
-        return (!about_the_call(s.word(1))).then_some(2);
+        return (!is_about_the_call(s.word(1))).then_some(2);
     }
     let be = match (s.word(0), s.word(1)) {
         ("i'm" | "we're", _) => 1,
@@ -29,13 +29,13 @@ fn progressive(s: At<'_>) -> Option<usize> {
         "just" | "still" | "usually" | "always" | "normally" | "out" | "off" | "already" | "actually" | "only"
     ));
     let verb = s.word(be + adverb);
-    let is_verb = verb.len() > 5 && verb.ends_with("ing") && !about_the_call(verb);
+    let is_verb = verb.len() > 5 && verb.ends_with("ing") && !is_about_the_call(verb);
     is_verb.then_some(be + adverb + 1)
 }
 
 /// Whether a word in "-ing" concerns the call or names no activity.
 #[rustfmt::skip]
-fn about_the_call(word: &str) -> bool {
+fn is_about_the_call(word: &str) -> bool {
     matches!(
         word,
         "calling" | "ringing" | "phoning" | "thinking" | "going" | "looking" | "talking" | "speaking"
@@ -72,7 +72,7 @@ fn due(s: At<'_>) -> Option<usize> {
     let is_verb = matches!(s.word(0), "is" | "are" | "was") && verb.len() > 5 && verb.ends_with("ing");
     let skip = 2 + usize::from(matches!(s.word(2), "on" | "at" | "in" | "by"));
     let timed = || part(s.on(skip)).is_some_and(|named| named.parts[0].is_some());
-    (is_verb && !about_the_call(verb) && timed()).then_some(2)
+    (is_verb && !is_about_the_call(verb) && timed()).then_some(2)
 }
 
 /// "The hearing is", before its time.

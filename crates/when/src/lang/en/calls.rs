@@ -50,10 +50,9 @@ pub(super) fn by_another(s: At<'_>) -> Option<usize> {
 }
 
 /// "Call my brother", "ring his nan", but not "call my cell".
-pub(super) fn somebody(s: At<'_>) -> Option<(Cue, usize)> {
+pub(super) fn named_callee(s: At<'_>) -> Option<(Cue, usize)> {
     let verb =
         matches!(s.word(0), "call" | "ring" | "phone" | "text" | "try" | "reach" | "calling" | "ringing");
-    // "Ring Mia on her mobile".
     // "Don't phone my wife", "let me reach the office".
     if matches!(s.back(1), "don't" | "not" | "never")
         || s.back(1) == "be" && matches!(s.back(2), "don't" | "not")
@@ -61,6 +60,7 @@ pub(super) fn somebody(s: At<'_>) -> Option<(Cue, usize)> {
     {
         return None;
     }
+    // "Ring Mia on her mobile".
     if verb
         && matches!(s.word(2), "on" | "at")
         && matches!(s.word(3), "her" | "his" | "their")

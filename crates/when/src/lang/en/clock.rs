@@ -129,7 +129,7 @@ fn relative_to_hour(s: At<'_>) -> Option<(Clock, usize)> {
 fn hour(s: At<'_>) -> Option<(Clock, usize)> {
     let token = s.token(0)?;
     let (hour, minute, mut len, mut form) = match token.kind {
-        Kind::Pair(h, m, c) => (h, m, 1, if c == '.' { Form::Led } else { Form::Plain }),
+        Kind::Pair(h, m, c) => (h, m, 1, if c == '.' { Form::Introduced } else { Form::Plain }),
         Kind::Number(n, 3 | 4) if n / 100 <= 24 && n % 100 < 60 => (n / 100, n % 100, 1, Form::Bare),
         Kind::Number(n, 1 | 2) => with_minutes(s, n, 1),
         Kind::Word(_) => {
@@ -143,11 +143,11 @@ fn hour(s: At<'_>) -> Option<(Clock, usize)> {
     }
     if matches!(s.word(len), "o'clock" | "oclock") {
         (form, len) = (Form::Plain, len + 1);
-    } else if s.on(len).says(&["o", "clock"]) {
+    } else if s.on(len).starts_with(&["o", "clock"]) {
         (form, len) = (Form::Plain, len + 2);
     } else if s.word(len) == "sharp" {
         (form, len) = (Form::Plain, len + 1);
-    } else if s.on(len).any(&[&["on", "the", "dot"], &["on", "the", "nose"]]).is_some() {
+    } else if s.on(len).match_len(&[&["on", "the", "dot"], &["on", "the", "nose"]]).is_some() {
         (form, len) = (Form::Plain, len + 3);
     } else if s.word(len) == "hundred" && hour > 0 && minute == 0 {
         let hours = usize::from(s.word(len + 1) == "hours");
@@ -169,19 +169,19 @@ fn hour(s: At<'_>) -> Option<(Clock, usize)> {
     let has_half = half.is_some();
     let padded = matches!(token.kind, Kind::Pair(..)) && token.end - token.start == 5 && hour < 10;
     let half = if !has_half && (hour > 12 || hour == 0 || padded) { Some(Half::Full) } else { half };
-    let led = is_led(s);
-    if !has_half && (is_counted(s, len, form) || !is_expected(s, len, hour, form, led)) {
+    let introduced = is_introduced(s);
+    if !has_half && (is_counted(s, len, form) || !is_expected(s, len, hour, form, introduced)) {
         return None;
     }
-    if form == Form::Bare && led {
-        form = Form::Led;
+    if form == Form::Bare && introduced {
+        form = Form::Introduced;
     }
     Some((Clock { hour: (hour % 24) as i8, minute: minute as i8, half, form, about: false }, len))
 }
 
 /// Whether "at" or a similar word comes before.
 #[rustfmt::skip]
-fn is_led(s: At<'_>) -> bool {
+fn is_introduced(s: At<'_>) -> bool {
     matches!(
         s.back(1),
         "at" | "around" | "about" | "by" | "after" | "before" | "till" | "until" | "til" | "past"
@@ -200,7 +200,7 @@ fn may_begin(s: At<'_>) -> bool {
         | "make" | "from" | "between" | "past" | "til" | "but" | "just" | "right" | "how" | "be" | "probably"
         | "think" | "guess"
     );
-    word || is_led(s) || super::day::weekday(s.back(1)).is_some()
+    word || is_introduced(s) || super::day::weekday(s.back(1)).is_some()
 }
 
 /// Whether a bare number counts the word after it ("ten milligrams") or is a pronoun ("the upper left one").
@@ -216,17 +216,17 @@ fn is_counted(s: At<'_>, len: usize, form: Form) -> bool {
 }
 
 /// Whether a number is where a time is expected; digits and large numbers mostly mean something else.
-fn is_expected(s: At<'_>, len: usize, hour: u32, form: Form, led: bool) -> bool {
+fn is_expected(s: At<'_>, len: usize, hour: u32, form: Form, introduced: bool) -> bool {
     let Some(token) = s.token(0) else { return false };
     let starts = s.token_back(1).is_none_or(Token::is_stop);
     match token.kind {
-        _ if led => true,
+        _ if introduced => true,
         // "Twenty two fifty" is money.
         Kind::Word(_) => {
             let apart = s.token_back(1).is_some_and(|t| t.kind == Kind::Comma)
                 || matches!(s.back(1), "yes" | "yeah" | "okay" | "tomorrow" | "today" | "tonight")
                 || s.back(1) == "it" && s.back(2) == "make";
-            hour <= 12 || form == Form::Plain || starts || apart && form == Form::Led
+            hour <= 12 || form == Form::Plain || starts || apart && form == Form::Introduced
         }
         // A year.
         Kind::Number(1900..=2099, 4) => false,
@@ -244,7 +244,7 @@ fn with_minutes(s: At<'_>, hour: u32, len: usize) -> (u32, u32, usize, Form) {
         Some((minute, taken))
             if (1..=24).contains(&hour) && (minute > 9 || taken > 1) && !counts(s.on(len + taken)) =>
         {
-            (hour, minute, len + taken, Form::Led)
+            (hour, minute, len + taken, Form::Introduced)
         }
         // "Four eighty" is a price, "two one five" a number.
         None if cardinal(s.on(len)).is_some_and(|(n, _)| n > 59) => (99, 0, len, Form::Bare),
@@ -278,10 +278,10 @@ pub(super) fn counts(s: At<'_>) -> bool {
     if s.word(0) == "of" && matches!(s.word(1), "us" | "them" | "you" | "these" | "those") {
         return true;
     }
-    if s.says(&["an", "hour"])
-        || s.says(&["per", "hour"])
-        || s.says(&["a", "month"])
-        || s.says(&["a", "seat"])
+    if s.starts_with(&["an", "hour"])
+        || s.starts_with(&["per", "hour"])
+        || s.starts_with(&["a", "month"])
+        || s.starts_with(&["a", "seat"])
     {
         return true;
     }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::LazyLock};
 
 use super::{
     busy,
-    calls::{bare_call, by_a_name, by_another, is_existing_call, is_own_line, is_taken, somebody},
+    calls::{bare_call, by_a_name, by_another, is_existing_call, is_own_line, is_taken, named_callee},
     day,
     numbers::ordinal,
     part,
@@ -37,10 +37,10 @@ pub(super) fn read(s: At<'_>) -> Option<(Cue, usize)> {
     {
         return Some((Cue::Propose, 2));
     }
-    if let Some(len) = when_over(s) {
+    if let Some(len) = after_it_ends(s) {
         return Some((Cue::AfterThat, len));
     }
-    if let Some(len) = in_vain(s) {
+    if let Some(len) = call_may_fail(s) {
         return Some((Cue::Fallback, len));
     }
     if matches!(s.word(0), "phone" | "telephone") && is_appointment(s.word(1)) {
@@ -53,7 +53,7 @@ pub(super) fn read(s: At<'_>) -> Option<(Cue, usize)> {
     if let Some(len) = by_another(s).or_else(|| by_a_name(s)) {
         return Some((Cue::Callback, len));
     }
-    if let Some(cue) = somebody(s).or_else(|| over(s)) {
+    if let Some(cue) = named_callee(s).or_else(|| past_action(s)) {
         return Some(cue);
     }
     // "My inspection's up", "the office's closed".
@@ -63,9 +63,10 @@ pub(super) fn read(s: At<'_>) -> Option<(Cue, usize)> {
         let noun = noun.map(|noun| noun.1).filter(|cue| matches!(cue, Cue::Event | Cue::Visit | Cue::Hours));
         return noun.or_else(|| busy::read(s).map(|_| Cue::Event)).map(|cue| (cue, 1));
     }
-    let phrase = BY_FIRST.get(first).and_then(|phrases| phrases.iter().find(|(words, _)| s.says(words)));
+    let phrase =
+        BY_FIRST.get(first).and_then(|phrases| phrases.iter().find(|(words, _)| s.starts_with(words)));
     phrase
-        .and_then(|(words, cue)| in_place(*cue, words, s))
+        .and_then(|(words, cue)| in_context(*cue, words, s))
         .or_else(|| busy::read(s).map(|len| (Cue::Event, len)))
 }
 
@@ -80,8 +81,8 @@ fn is_condition(s: At<'_>) -> bool {
 }
 
 /// "When it finishes", "once I'm out": after something ends.
-fn when_over(s: At<'_>) -> Option<usize> {
-    let lead = s.any(&[
+fn after_it_ends(s: At<'_>) -> Option<usize> {
+    let lead = s.match_len(&[
         &["as", "soon", "as"],
         &["soon", "as"],
         &["the", "minute"],
@@ -107,7 +108,7 @@ fn when_over(s: At<'_>) -> Option<usize> {
 }
 
 /// "If I no answer", "if she's not there", "if it goes to voicemail": the call may fail.
-fn in_vain(s: At<'_>) -> Option<usize> {
+fn call_may_fail(s: At<'_>) -> Option<usize> {
     if s.word(0) != "if" {
         return None;
     }
@@ -137,16 +138,16 @@ fn is_appointment(word: &str) -> bool {
 }
 
 /// The cue of a phrase in its context; `None` if it is not a cue there.
-fn in_place(cue: Cue, words: &[&str], s: At<'_>) -> Option<(Cue, usize)> {
+fn in_context(cue: Cue, words: &[&str], s: At<'_>) -> Option<(Cue, usize)> {
     let len = words.len();
-    if is_none_here(cue, words, s) {
+    if is_not_a_cue(cue, words, s) {
         return None;
     }
     let is_here = || {
         s.word(len) == "here"
-            || s.on(len).says(&["back", "here"])
+            || s.on(len).starts_with(&["back", "here"])
             || s.on(len + usize::from(s.word(len) == "back"))
-                .any(&[&["on", "this"], &["at", "this"]])
+                .match_len(&[&["on", "this"], &["at", "this"]])
                 .is_some()
     };
     match cue {
@@ -163,7 +164,7 @@ fn in_place(cue: Cue, words: &[&str], s: At<'_>) -> Option<(Cue, usize)> {
         }
         // "He's out, try him here at three."
         Cue::CallOther if is_here() => Some((Cue::CallMe, len)),
-        Cue::CallMe | Cue::CallYou | Cue::ICall => Some(called(cue, words[len - 1], s, len)),
+        Cue::CallMe | Cue::CallYou | Cue::ICall => Some(refine_call(cue, words[len - 1], s, len)),
         // "Could someone talk to me about it" asks for a call; "talk to me" alone means now.
         Cue::Now
             if words == ["talk", "to", "me"]
@@ -183,7 +184,7 @@ const NO_REFUSAL: [&str; 23] = [
 ];
 
 /// Whether a phrase is not a cue because of the words around it.
-fn is_none_here(cue: Cue, words: &[&str], s: At<'_>) -> bool {
+fn is_not_a_cue(cue: Cue, words: &[&str], s: At<'_>) -> bool {
     let (len, last) = (words.len(), words[words.len() - 1]);
     match cue {
         Cue::No => NO_REFUSAL.contains(&s.word(1)),
@@ -214,7 +215,7 @@ fn is_none_here(cue: Cue, words: &[&str], s: At<'_>) -> bool {
             matches!(words[0], "voicemail" | "voice" | "mailbox")
                 && matches!(s.back(1), "a" | "my" | "your" | "got" | "left" | "this" | "her" | "his")
         }
-        Cue::NoCall => is_no_refusal(words, s),
+        Cue::NoCall => is_not_a_refusal(words, s),
         // "They'll just have to wait", "sorry about that".
         Cue::Correct if words == ["wait"] => {
             matches!(
@@ -241,7 +242,7 @@ fn is_none_here(cue: Cue, words: &[&str], s: At<'_>) -> bool {
 
 /// Whether the words do not refuse a call: "please don't forget me", "don't ring me this second", "don't call the house",
 /// "no need to bug him".
-fn is_no_refusal(words: &[&str], s: At<'_>) -> bool {
+fn is_not_a_refusal(words: &[&str], s: At<'_>) -> bool {
     const YET: &[&[&str]] = &[
         &["this", "second"],
         &["this", "minute"],
@@ -259,7 +260,7 @@ fn is_no_refusal(words: &[&str], s: At<'_>) -> bool {
             && !matches!(s.word(len), "bother" | "contact");
     }
     let object = usize::from(matches!(s.word(len), "me" | "us"));
-    if s.on(len + object).any(YET).is_some() {
+    if s.on(len + object).match_len(YET).is_some() {
         return true;
     }
     if words == ["no", "need"] {
@@ -282,7 +283,7 @@ fn is_timed(word: &str) -> bool {
 }
 
 /// Refines a call phrase by who is called: "call me back", "call the pharmacy", "you call her".
-fn called(cue: Cue, last: &str, s: At<'_>, len: usize) -> (Cue, usize) {
+fn refine_call(cue: Cue, last: &str, s: At<'_>, len: usize) -> (Cue, usize) {
     let me = usize::from(matches!(s.word(len), "me" | "us" | "you"));
     let back = usize::from(matches!(s.word(len + me), "back" | "again"));
     // "I'll call the pharmacy."
@@ -308,7 +309,7 @@ fn called(cue: Cue, last: &str, s: At<'_>, len: usize) -> (Cue, usize) {
 }
 
 /// "I ordered", "we viewed": a past action.
-fn over(s: At<'_>) -> Option<(Cue, usize)> {
+fn past_action(s: At<'_>) -> Option<(Cue, usize)> {
     let word = s.word(0);
     let did = word.len() > 4
         && word.ends_with("ed")

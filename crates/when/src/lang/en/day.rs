@@ -32,34 +32,34 @@ const fn day(day: Day, len: usize) -> Named {
 /// Today, tomorrow, and days relative to them.
 fn near(s: At<'_>) -> Option<Named> {
     const DAYS: &[(&[&str], Day)] = &[
-        (&["the", "day", "after", "tomorrow"], Day::In(2)),
-        (&["day", "after", "tomorrow"], Day::In(2)),
-        (&["the", "day", "after", "tmrw"], Day::In(2)),
-        (&["day", "after", "tmrw"], Day::In(2)),
-        (&["overmorrow"], Day::In(2)),
-        (&["the", "day", "before"], Day::FromThat(-1)),
-        (&["the", "day", "after"], Day::FromThat(1)),
-        (&["the", "next", "day"], Day::FromThat(1)),
-        (&["the", "following", "day"], Day::FromThat(1)),
-        (&["the", "day", "prior"], Day::FromThat(-1)),
+        (&["the", "day", "after", "tomorrow"], Day::FromToday(2)),
+        (&["day", "after", "tomorrow"], Day::FromToday(2)),
+        (&["the", "day", "after", "tmrw"], Day::FromToday(2)),
+        (&["day", "after", "tmrw"], Day::FromToday(2)),
+        (&["overmorrow"], Day::FromToday(2)),
+        (&["the", "day", "before"], Day::FromReference(-1)),
+        (&["the", "day", "after"], Day::FromReference(1)),
+        (&["the", "next", "day"], Day::FromReference(1)),
+        (&["the", "following", "day"], Day::FromReference(1)),
+        (&["the", "day", "prior"], Day::FromReference(-1)),
         (&["tomorrow", "week"], Day::WeeksFrom(1, Base::Tomorrow)),
         (&["today", "week"], Day::WeeksFrom(1, Base::Today)),
         (&["this", "day", "next", "week"], Day::WeeksFrom(1, Base::Today)),
         (&["this", "time", "next", "week"], Day::WeeksFrom(1, Base::Today)),
-        (&["tomorrow"], Day::In(1)),
-        (&["tomorrow's"], Day::In(1)),
-        (&["tomorrow'd"], Day::In(1)),
-        (&["tomorrow'll"], Day::In(1)),
-        (&["tmrw"], Day::In(1)),
-        (&["tmr"], Day::In(1)),
-        (&["tomorow"], Day::In(1)),
-        (&["today"], Day::In(0)),
-        (&["today's"], Day::In(0)),
+        (&["tomorrow"], Day::FromToday(1)),
+        (&["tomorrow's"], Day::FromToday(1)),
+        (&["tomorrow'd"], Day::FromToday(1)),
+        (&["tomorrow'll"], Day::FromToday(1)),
+        (&["tmrw"], Day::FromToday(1)),
+        (&["tmr"], Day::FromToday(1)),
+        (&["tomorow"], Day::FromToday(1)),
+        (&["today"], Day::FromToday(0)),
+        (&["today's"], Day::FromToday(0)),
     ];
     if s.word(0) == "tonight" || s.word(0) == "tonite" {
-        return Some(Named::two(Part::Day(Day::In(0)), Part::Of(DayPart::Night), 1));
+        return Some(Named::two(Part::Day(Day::FromToday(0)), Part::DayPart(DayPart::Night), 1));
     }
-    s.first(DAYS).map(|(named, len)| day(named, len))
+    s.lookup(DAYS).map(|(named, len)| day(named, len))
 }
 
 /// "Three days after Friday", "two weeks from January 15".
@@ -77,11 +77,11 @@ fn from_day(s: At<'_>) -> Option<Named> {
         _ => return None,
     };
     let base = plain(s.on(len + 2)).filter(|named| matches!(named.parts, [Some(Part::Day(_)), None]))?;
-    if sign == 1 && matches!(base.parts[0], Some(Part::Day(Day::In(0)))) && unit != Unit::Months {
+    if sign == 1 && matches!(base.parts[0], Some(Part::Day(Day::FromToday(0)))) && unit != Unit::Months {
         return None;
     }
     let n = f64::from(n.min(1000));
-    let length = Length { led: true, from_day: sign, ..Length::new(n, n, unit) };
+    let length = Length { is_wait: true, from_day: sign, ..Length::new(n, n, unit) };
     Some(Named { parts: [Some(Part::Length(length)), base.parts[0].clone()], len: len + 2 + base.len })
 }
 
@@ -112,7 +112,7 @@ fn counted(s: At<'_>) -> Option<Named> {
         && s.word(len + 1) == "from"
         && matches!(s.word(len + 2), "tomorrow" | "tmrw")
     {
-        return Some(day(Day::In(i32::from(n) + 1), len + 3));
+        return Some(day(Day::FromToday(i32::from(n) + 1), len + 3));
     }
     let weekday = weekday(s.word(len)).filter(|_| len > 0 && n > 0)?;
     (s.word(len + 1) == "from" && s.word(len + 2) == "now")
@@ -135,7 +135,7 @@ fn week(s: At<'_>) -> Option<Named> {
         (&["late"], Stretch::Late),
         (&["later"], Stretch::Late),
     ];
-    let (stretch, skip) = s.first(stretches).unwrap_or((Stretch::Whole, 0));
+    let (stretch, skip) = s.lookup(stretches).unwrap_or((Stretch::Whole, 0));
     let at = s.on(skip);
     let (named, len) = match (at.word(0), at.word(1), at.word(2), at.word(3)) {
         ("the", "week", "after", "next") => (Day::Week(stretch, 2), 4),
@@ -225,7 +225,7 @@ fn weekday_named(s: At<'_>) -> Option<Named> {
         (&["fortnight"], Which::Later(2)),
         (&["week"], Which::Later(1)),
     ];
-    if let Some((which, taken)) = at.first(behind) {
+    if let Some((which, taken)) = at.lookup(behind) {
         return Some(day(Day::Weekday(name, which), len + taken));
     }
     // "Wednesday the ninth", "Monday, the 28th"; "Friday the 3rd of July" and "Friday, July 3rd" are dates.
@@ -277,7 +277,7 @@ fn date(s: At<'_>) -> Option<Named> {
     if let (Some(Kind::Number(m @ 1..=12, _)), Some(Kind::Sign('/')), Some(Kind::Number(d @ 1..=31, _))) =
         (s.token(0).map(|t| &t.kind), s.token(1).map(|t| &t.kind), s.token(2).map(|t| &t.kind))
         // "1/2 an hour".
-        && s.on(3).any(&[&["an", "hour"], &["of", "an", "hour"], &["hour"]]).is_none()
+        && s.on(3).match_len(&[&["an", "hour"], &["of", "an", "hour"], &["hour"]]).is_none()
     {
         return Some(day(Day::Date(None, *m as i8, *d as i8), 3));
     }

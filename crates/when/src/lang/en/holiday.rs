@@ -41,7 +41,7 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
         (&["presidents", "day"], Holiday::PresidentsDay),
         (&["st", "patrick's", "day"], Holiday::StPatricks),
     ];
-    let (named, len) = s.first(HOLIDAYS)?;
+    let (named, len) = s.lookup(HOLIDAYS)?;
     // "Just now can be Christmas", "if it's Christmas, it's Christmas".
     let as_an_example = s.back(1) == "be" && matches!(s.back(2), "can" | "could" | "might" | "may")
         || s.back(1) == "it's" && (s.back(2) == "if" || s.back(3) == s.word(len - 1));

@@ -8,7 +8,7 @@ use crate::{
 };
 
 pub(super) fn read(s: At<'_>) -> Option<Named> {
-    let (led, mut at) = lead(s);
+    let (is_lead_wait, mut at) = lead(s);
     let mut about = false;
     while let Some(len) = softener(s.on(at)) {
         about = true;
@@ -18,7 +18,7 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
     at += usize::from(s.word(at) == "the" && s.word(at + 1) == "next");
     at += usize::from(s.word(at) == "next");
     let (mut length, taken) =
-        amount(s.on(at)).or_else(|| bare_minutes(s.on(at)).filter(|_| is_waited(s, at)))?;
+        amount(s.on(at)).or_else(|| bare_minutes(s.on(at)).filter(|_| introduces_minutes(s, at)))?;
     // "A fifteen-minute chat" is a duration.
     let singular =
         matches!((s.word(at + taken - 1), length.unit), ("minute", Unit::Minutes) | ("hour", Unit::Hours));
@@ -33,21 +33,21 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
     }
     // "Two hours ago" and "two hours long" are not waits.
     #[rustfmt::skip]
-    let waits_for_nothing = matches!(
+    let is_not_a_wait = matches!(
         s.word(at),
         "ago" | "behind" | "away" | "long" | "old" | "delay" | "late" | "early" | "each" | "notice" | "ahead"
         | "call" | "survey" | "meeting"
     );
-    if waits_for_nothing {
+    if is_not_a_wait {
         return Some(Named::nothing(at));
     }
-    if is_measure && !led && from == Trail::None && is_noun(s.word(at)) {
+    if is_measure && !is_lead_wait && from == Trail::None && is_noun(s.word(at)) {
         return Some(Named::nothing(at));
     }
     length.give_me = matches!(s.word(0), "give" | "gimme");
-    length.led = led || from != Trail::None;
+    length.is_wait = is_lead_wait || from != Trail::None;
     length.from_now = from == Trail::FromNow;
-    length.from_that = match from {
+    length.from_reference = match from {
         Trail::AfterThat => 1,
         Trail::BeforeThat => -1,
         _ => 0,
@@ -56,7 +56,7 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
 }
 
 /// "Call me in" and "give me", after which a bare number counts minutes.
-fn is_waited(s: At<'_>, at: usize) -> bool {
+fn introduces_minutes(s: At<'_>, at: usize) -> bool {
     let back = matches!(s.back(1), "me" | "us" | "back" | "again" | "call" | "ring");
     s.word(0) == "in" && at == 1 && back || matches!(s.word(0), "give" | "gimme")
 }
@@ -95,7 +95,7 @@ fn lead(s: At<'_>) -> (bool, usize) {
         &["after"],
         &["just"],
     ];
-    let lead = s.any(LEADS);
+    let lead = s.match_len(LEADS);
     (lead.is_some() && s.word(0) != "just", lead.unwrap_or(0))
 }
 
@@ -116,7 +116,7 @@ fn softener(s: At<'_>) -> Option<usize> {
     if matches!(s.token(0).map(|t| &t.kind), Some(Kind::Sign('~'))) {
         return Some(1);
     }
-    s.any(SOFT)
+    s.match_len(SOFT)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -145,7 +145,7 @@ fn trail(s: At<'_>) -> (Trail, usize) {
         (&["later"], Trail::FromNow),
         (&["time"], Trail::FromNow),
     ];
-    s.first(TRAILS).unwrap_or((Trail::None, 0))
+    s.lookup(TRAILS).unwrap_or((Trail::None, 0))
 }
 
 /// An amount and its unit.
@@ -159,11 +159,11 @@ fn amount(s: At<'_>) -> Option<(Length, usize)> {
     len += 1;
     let (mut least, mut most) = (least * factor, most * factor);
     // "An hour and a half", "an hour and twenty minutes", "an hour or two".
-    if s.on(len).says(&["and", "a", "half"]) {
+    if s.on(len).starts_with(&["and", "a", "half"]) {
         least += 0.5 * factor;
         most += 0.5 * factor;
         len += 3;
-    } else if s.word(len) == "and" && s.on(len).says(&["and", "a", "quarter"]) {
+    } else if s.word(len) == "and" && s.on(len).starts_with(&["and", "a", "quarter"]) {
         least += 0.25 * factor;
         most += 0.25 * factor;
         len += 3;
@@ -233,7 +233,7 @@ fn halves(s: At<'_>) -> Option<(f64, usize)> {
         (&["a", "quarter", "hour"], 15.0),
         (&["quarter", "hour"], 15.0),
     ];
-    s.first(HALVES)
+    s.lookup(HALVES)
 }
 
 /// A count: least, most, number of tokens, and whether it is vague ("a few").
@@ -249,7 +249,7 @@ fn count(s: At<'_>) -> Option<(f64, f64, usize, bool)> {
         (&["few"], 3.0),
         (&["several"], 3.0),
     ];
-    if let Some((n, len)) = s.first(VAGUE) {
+    if let Some((n, len)) = s.lookup(VAGUE) {
         return Some((n, n, len, true));
     }
     if matches!(s.word(0), "a" | "one") && s.word(1) == "hundred" {
@@ -276,7 +276,7 @@ fn count(s: At<'_>) -> Option<(f64, f64, usize, bool)> {
         (s.token(0).map(|t| &t.kind), s.token(1).map(|t| &t.kind), s.token(2).map(|t| &t.kind))
     {
         let n = f64::from(*a) / f64::from(*b);
-        if let Some(of) = s.on(3).any(&[&["of", "an"], &["an"]]).filter(|of| s.word(3 + of) == "hour") {
+        if let Some(of) = s.on(3).match_len(&[&["of", "an"], &["an"]]).filter(|of| s.word(3 + of) == "hour") {
             return Some((n, n, 3 + of, false));
         }
         return matches!(unit(s.word(3)), Some((Unit::Hours, _))).then_some((n, n, 3, false));
@@ -284,7 +284,9 @@ fn count(s: At<'_>) -> Option<(f64, f64, usize, bool)> {
     let (n, len) = cardinal(s).or_else(|| counted_by_ear(s))?;
     let len = len + usize::from(s.word(len) == "more");
     let n = f64::from(n).min(100_000.0);
-    if let Some(taken) = s.on(len).any(&[&["and", "a", "half"], &["and", "an", "half"], &["and", "half"]]) {
+    if let Some(taken) =
+        s.on(len).match_len(&[&["and", "a", "half"], &["and", "an", "half"], &["and", "half"]])
+    {
         return Some((n + 0.5, n + 0.5, len + taken, false));
     }
     // "Five or ten", "ten to fifteen", "two, three".

@@ -98,7 +98,7 @@ impl Language for English {
 }
 
 fn part(s: At<'_>) -> Option<Named> {
-    if let Some(len) = numbers::figure(s) {
+    if let Some(len) = numbers::number_row(s) {
         return Some(Named::nothing(len));
     }
     if let Some(len) = amount(s).filter(|len| *len > 2) {
@@ -144,8 +144,12 @@ fn rate(s: At<'_>) -> Option<usize> {
     if rest.word(0) == "point" && numbers::cardinal(rest.on(1)).is_some() {
         return Some(len + 2);
     }
-    rest.any(&[&["and", "a", "quarter"], &["and", "three", "quarters"], &["and", "a", "half", "percent"]])
-        .map(|more| len + more)
+    rest.match_len(&[
+        &["and", "a", "quarter"],
+        &["and", "three", "quarters"],
+        &["and", "a", "half", "percent"],
+    ])
+    .map(|more| len + more)
 }
 
 /// "Have a good Christmas", "enjoy your evening".
@@ -198,12 +202,12 @@ fn same_time(s: At<'_>) -> Option<Named> {
         &["same", "as", "today"],
         &["same", "hour"],
     ];
-    if s.says(&["this", "time"])
+    if s.starts_with(&["this", "time"])
         && (s.word(2) == "tomorrow" || s.word(2) == "next" || day::weekday(s.word(2)).is_some())
     {
         return Some(Named::one(Part::SameTime, 2));
     }
-    s.any(PHRASES).map(|len| Named::one(Part::SameTime, len))
+    s.match_len(PHRASES).map(|len| Named::one(Part::SameTime, len))
 }
 
 /// The bound before a time. Words between the bound and the time are handled where parts are joined.
@@ -276,11 +280,11 @@ fn bound(s: At<'_>) -> Option<Named> {
     if s.word(0) == "after" && length::read(s).is_some() {
         return None;
     }
-    let (bound, len) = s.first(BOUNDS)?;
+    let (bound, len) = s.lookup(BOUNDS)?;
     // "I'm away through Friday", but "talk me through it" and "Monday through Friday".
-    let walks = matches!(s.word(0), "through" | "thru")
+    let is_preposition = matches!(s.word(0), "through" | "thru")
         && (day::read(s.on(1)).is_none() || day::weekday(s.back(1)).is_some());
-    if walks {
+    if is_preposition {
         return None;
     }
     Some(Named::one(Part::Bound(bound), len))

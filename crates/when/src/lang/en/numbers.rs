@@ -80,7 +80,7 @@ fn joins(s: At<'_>) -> bool {
 
 /// A row of numbers that are read out one after the other: a telephone or card number, a reference. Returns its number
 /// of tokens.
-pub(super) fn figure(s: At<'_>) -> Option<usize> {
+pub(super) fn number_row(s: At<'_>) -> Option<usize> {
     let mut at = usize::from(matches!(s.word(0), "double" | "triple"));
     let mut numbers = at;
     loop {

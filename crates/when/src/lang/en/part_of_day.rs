@@ -6,7 +6,7 @@ use crate::{
     words::{Kind, Token},
 };
 
-const TODAY: Part = Part::Day(Day::In(0));
+const TODAY: Part = Part::Day(Day::FromToday(0));
 
 const WITH_TODAY: &[(&[&str], DayPart)] = &[
     (&["later", "this", "morning"], DayPart::Morning),
@@ -112,12 +112,12 @@ const PARTS: &[(&[&str], DayPart)] = &[
 
 pub(super) fn read(s: At<'_>) -> Option<Named> {
     // "P m" alone decides which eight was meant; "am" alone is mostly a verb.
-    if s.word(0) == "pm" || s.says(&["p", "m"]) {
-        return Some(Named::one(Part::Of(DayPart::Pm), if s.word(0) == "pm" { 1 } else { 2 }));
+    if s.word(0) == "pm" || s.starts_with(&["p", "m"]) {
+        return Some(Named::one(Part::DayPart(DayPart::Pm), if s.word(0) == "pm" { 1 } else { 2 }));
     }
     let ends = |t: Option<&Token>| t.is_none_or(|t| t.is_stop() || t.kind == Kind::Comma);
     if s.word(0) == "am" && ends(s.token_back(1)) && ends(s.token(1)) {
-        return Some(Named::one(Part::Of(DayPart::Am), 1));
+        return Some(Named::one(Part::DayPart(DayPart::Am), 1));
     }
     if greets(s) {
         return Some(Named::nothing(2));
@@ -131,12 +131,12 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
     let beside_a_day =
         |word: &str| super::day::weekday(word).is_some() || matches!(word, "tomorrow" | "today");
     if s.word(0) == "lunch" && (beside_a_day(s.back(1)) || s.back(1) == "at" || beside_a_day(s.word(1))) {
-        return Some(Named::one(Part::Of(DayPart::Lunch), 1));
+        return Some(Named::one(Part::DayPart(DayPart::Lunch), 1));
     }
-    if let Some((part, len)) = s.first(WITH_TODAY) {
-        return Some(Named::two(TODAY, Part::Of(part), len));
+    if let Some((part, len)) = s.lookup(WITH_TODAY) {
+        return Some(Named::two(TODAY, Part::DayPart(part), len));
     }
-    s.first(PARTS).map(|(part, len)| Named::one(Part::Of(part), len))
+    s.lookup(PARTS).map(|(part, len)| Named::one(Part::DayPart(part), len))
 }
 
 /// "Good morning", "have a good evening".

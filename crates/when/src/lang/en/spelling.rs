@@ -1,7 +1,7 @@
 //! The usual spelling of English words that transcribers write without apostrophes, by sound or in dialect.
 //!
-//! Invariant: a word is replaced only by one with the same meaning. Hours written as other words are for [`super::clock`],
-//! which checks that an hour makes sense.
+//! Invariant: a word is replaced only by one with the same meaning. Hours written as other words ("for thirty") are
+//! handled by [`super::by_ear`], which checks that an hour makes sense.
 
 use crate::lang::At;
 
@@ -51,13 +51,13 @@ pub(super) fn usual(s: At<'_>) -> Option<&'static str> {
         "evenin" => "evening",
         "bout" => "about",
         "em" => "them",
-        _ => return by_neighbour(s),
+        _ => return by_neighbor(s),
     };
     Some(plain)
 }
 
 /// Words that are misspellings only next to certain words.
-fn by_neighbour(s: At<'_>) -> Option<&'static str> {
+fn by_neighbor(s: At<'_>) -> Option<&'static str> {
     match s.word(0) {
         // "Ill be home", but "I'm ill".
         "ill"

@@ -3,16 +3,16 @@
 use super::places::PLACES;
 use crate::{
     lang::{At, Named},
-    part::{Part, Place},
+    part::{Part, ZoneRef},
     words::{Kind, Token},
 };
 
 pub(super) fn read(s: At<'_>) -> Option<Named> {
-    let (place, len) = whose(s).or_else(|| named(s)).or_else(|| city(s))?;
-    Some(Named::one(Part::Zone(place), len))
+    let (zone, len) = whose(s).or_else(|| named(s)).or_else(|| city(s))?;
+    Some(Named::one(Part::Zone(zone), len))
 }
 
-fn whose(s: At<'_>) -> Option<(Place, usize)> {
+fn whose(s: At<'_>) -> Option<(ZoneRef, usize)> {
     // "Thanks for your time" names no zone.
     if matches!(
         s.back(1),
@@ -21,28 +21,28 @@ fn whose(s: At<'_>) -> Option<(Place, usize)> {
         return None;
     }
     match (s.word(0), s.word(1), s.word(2)) {
-        ("my", "time", _) | ("our", "time", _) => Some((Place::Caller, 2)),
-        ("for", "me", _) if after_an_hour(s) => Some((Place::Caller, 2)),
-        ("for", "you", _) if after_an_hour(s) => Some((Place::Agent, 2)),
-        ("for", "us", _) if after_an_hour(s) => Some((Place::Caller, 2)),
-        ("for", "y'all" | "yall", _) if after_an_hour(s) => Some((Place::Agent, 2)),
-        ("over", "here", _) if after_an_hour(s) => Some((Place::Caller, 2)),
-        ("where", "i", "am") | ("where", "i'm", "at") if after_an_hour(s) => Some((Place::Caller, 3)),
-        ("my" | "our", "side" | "end", _) if after_an_hour(s) => Some((Place::Caller, 2)),
-        ("your", "side" | "end", _) if after_an_hour(s) => Some((Place::Agent, 2)),
-        ("mine" | "ours", ..) if after_an_hour(s) => Some((Place::Caller, 1)),
-        ("yours", ..) if after_an_hour(s) => Some((Place::Agent, 1)),
-        ("here", ..) if after_an_hour(s) => Some((Place::Caller, 1)),
-        ("there", ..) if after_an_hour(s) => Some((Place::Agent, 1)),
-        ("my", "local", "time") => Some((Place::Caller, 3)),
-        ("your", "time", _) => Some((Place::Agent, 2)),
-        ("your", "local", "time") => Some((Place::Agent, 3)),
+        ("my", "time", _) | ("our", "time", _) => Some((ZoneRef::Caller, 2)),
+        ("for", "me", _) if after_an_hour(s) => Some((ZoneRef::Caller, 2)),
+        ("for", "you", _) if after_an_hour(s) => Some((ZoneRef::Agent, 2)),
+        ("for", "us", _) if after_an_hour(s) => Some((ZoneRef::Caller, 2)),
+        ("for", "y'all" | "yall", _) if after_an_hour(s) => Some((ZoneRef::Agent, 2)),
+        ("over", "here", _) if after_an_hour(s) => Some((ZoneRef::Caller, 2)),
+        ("where", "i", "am") | ("where", "i'm", "at") if after_an_hour(s) => Some((ZoneRef::Caller, 3)),
+        ("my" | "our", "side" | "end", _) if after_an_hour(s) => Some((ZoneRef::Caller, 2)),
+        ("your", "side" | "end", _) if after_an_hour(s) => Some((ZoneRef::Agent, 2)),
+        ("mine" | "ours", ..) if after_an_hour(s) => Some((ZoneRef::Caller, 1)),
+        ("yours", ..) if after_an_hour(s) => Some((ZoneRef::Agent, 1)),
+        ("here", ..) if after_an_hour(s) => Some((ZoneRef::Caller, 1)),
+        ("there", ..) if after_an_hour(s) => Some((ZoneRef::Agent, 1)),
+        ("my", "local", "time") => Some((ZoneRef::Caller, 3)),
+        ("your", "time", _) => Some((ZoneRef::Agent, 2)),
+        ("your", "local", "time") => Some((ZoneRef::Agent, 3)),
         _ => None,
     }
 }
 
 /// Zones by name; ordinary words ("mountain") only after a clock time or before "time".
-fn named(s: At<'_>) -> Option<(Place, usize)> {
+fn named(s: At<'_>) -> Option<(ZoneRef, usize)> {
     let (zone, plain) = match s.word(0) {
         "eastern" | "est" | "edt" => ("America/New_York", false),
         "central" => ("America/Chicago", true),
@@ -74,7 +74,7 @@ fn named(s: At<'_>) -> Option<(Place, usize)> {
     let kind = usize::from(matches!(s.word(1 + coast), "standard" | "daylight"));
     let time = usize::from(s.word(1 + coast + kind) == "time");
     let after_hour = after_an_hour(s);
-    (!plain || time == 1 || after_hour).then_some((Place::Named(zone), 1 + coast + kind + time))
+    (!plain || time == 1 || after_hour).then_some((ZoneRef::Named(zone), 1 + coast + kind + time))
 }
 
 /// Whether a clock time comes directly before.
@@ -89,17 +89,17 @@ fn after_an_hour(s: At<'_>) -> bool {
 }
 
 /// A place by name, if "time" follows or the speaker is there.
-fn city(s: At<'_>) -> Option<(Place, usize)> {
+fn city(s: At<'_>) -> Option<(ZoneRef, usize)> {
     let here = s.word(0) == "in" && is_here(s);
     let at = s.on(usize::from(here));
-    let (zone, len) = at.first(PLACES)?;
+    let (zone, len) = at.lookup(PLACES)?;
     let time = usize::from(at.word(len) == "time");
-    (here || time == 1).then_some((Place::Named(zone), usize::from(here) + len + time))
+    (here || time == 1).then_some((ZoneRef::Named(zone), usize::from(here) + len + time))
 }
 
 /// Whether a place is named here.
 pub(super) fn is_place(s: At<'_>) -> bool {
-    s.first(PLACES).is_some()
+    s.lookup(PLACES).is_some()
 }
 
 /// Whether "in" says where the speaker is: "I'm in", "I'm actually out in", "we're based in", "here in".

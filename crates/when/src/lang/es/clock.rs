@@ -53,7 +53,7 @@ fn hour(s: At<'_>) -> Option<(Clock, usize)> {
         _ => 0,
     };
     let at = s.on(lead);
-    let (hour, mut minute, mut len, mut form) = figure(at, lead > 0)?;
+    let (hour, mut minute, mut len, mut form) = hour_and_digit_minutes(at, lead > 0)?;
     if hour > 24 || minute > 59 || (lead > 0 && s.word(lead - 1) == "la" && hour != 1 && hour != 13) {
         return None;
     }
@@ -68,7 +68,7 @@ fn hour(s: At<'_>) -> Option<(Clock, usize)> {
             if sign > 0 { minute = m } else { back = m as i8 }
         }
     }
-    if at.on(len).says(&["en", "punto"]) {
+    if at.on(len).starts_with(&["en", "punto"]) {
         (form, len) = (Form::Plain, len + 2);
     }
     if matches!(at.word(len), "horas" | "hrs" | "hs") && (lead > 0 || hour > 12) {
@@ -89,11 +89,11 @@ fn hour(s: At<'_>) -> Option<(Clock, usize)> {
         let clock = Clock { hour, minute: 0, half: half.or(named), form: Form::Plain, about: false };
         return Some((earlier(clock, 15), lead + len + taken));
     }
-    let noon = at.on(len).any(&[&["del", "mediodia"], &["del", "medio", "dia"]]);
+    let noon = at.on(len).match_len(&[&["del", "mediodia"], &["del", "medio", "dia"]]);
     let full = hour > 12 || hour == 0 || noon.is_some() && hour == 12;
     let half = half.or(full.then_some(Half::Full)).or(noon.map(|_| Half::Pm));
     if lead > 0 && form == Form::Bare {
-        form = Form::Led;
+        form = Form::Introduced;
     }
     let clock = Clock { hour, minute: minute as i8, half, form, about: false };
     let clock = if back > 0 { earlier(clock, back) } else { clock };
@@ -101,10 +101,10 @@ fn hour(s: At<'_>) -> Option<(Clock, usize)> {
 }
 
 /// The hour, with minutes that are written in digits: "las 15:30", "a las 330", "tres".
-fn figure(at: At<'_>, led: bool) -> Option<(u32, u32, usize, Form)> {
+fn hour_and_digit_minutes(at: At<'_>, introduced: bool) -> Option<(u32, u32, usize, Form)> {
     match at.token(0)?.kind {
         Kind::Pair(h, m, _) => Some((h, m, 1, Form::Plain)),
-        Kind::Number(n, 3 | 4) if led && n / 100 < 24 && n % 100 < 60 => {
+        Kind::Number(n, 3 | 4) if introduced && n / 100 < 24 && n % 100 < 60 => {
             Some((n / 100, n % 100, 1, Form::Plain))
         }
         Kind::Number(n, 1 | 2) => Some((n, 0, 1, Form::Bare)),
@@ -112,7 +112,7 @@ fn figure(at: At<'_>, led: bool) -> Option<(u32, u32, usize, Form)> {
             // "Una" and "un" without "la" before or minutes after are articles.
             let timed = matches!(at.word(1), "y" | "menos")
                 && (matches!(at.word(2), "media" | "cuarto") || cardinal(at.on(2)).is_some());
-            if !led && matches!(at.word(0), "un" | "una" | "uno") && !timed {
+            if !introduced && matches!(at.word(0), "un" | "una" | "uno") && !timed {
                 return None;
             }
             let (n, len) = cardinal_hour(at)?;
@@ -143,7 +143,7 @@ fn minutes(next: At<'_>) -> Option<(u32, usize, i8)> {
         _ => {
             let (n, taken) = cardinal(next)?;
             // "Seis dos de la tarde".
-            let of_a_part = (1..5).contains(&n) && next.on(taken).says(&["de", "la"]);
+            let of_a_part = (1..5).contains(&n) && next.on(taken).starts_with(&["de", "la"]);
             (of_a_part || (5..60).contains(&n) && !counts(next.on(taken))).then_some((n, taken, 1))
         }
     }
@@ -162,10 +162,10 @@ fn half(at: At<'_>) -> Option<(Half, usize)> {
 
 /// "A las 8 pm menos cuarto", "a las 8 de la noche menos cuarto": the named half of the day, and the number of tokens.
 fn quarter_less(at: At<'_>) -> Option<(Option<Half>, usize)> {
-    let part = at.any(&[&["de", "la", "noche"], &["de", "la", "tarde"], &["de", "la", "manana"]]);
+    let part = at.match_len(&[&["de", "la", "noche"], &["de", "la", "tarde"], &["de", "la", "manana"]]);
     let len = part.unwrap_or(0);
     let named = part.map(|_| if at.word(2) == "manana" { Half::Am } else { Half::Pm });
-    at.on(len).says(&["menos", "cuarto"]).then_some((named, len + 2))
+    at.on(len).starts_with(&["menos", "cuarto"]).then_some((named, len + 2))
 }
 
 /// "Tres cuartos": a plural after a number is what it counts.

@@ -13,7 +13,7 @@ pub(super) fn read(s: At<'_>) -> Option<(Cue, usize)> {
     if let Some(cue) = choice(s) {
         return Some(cue);
     }
-    let (cue, len) = s.first(BY_FIRST.get(s.word(0))?)?;
+    let (cue, len) = s.lookup(BY_FIRST.get(s.word(0))?)?;
     match cue {
         Cue::No if matches!(s.word(1), "antes" | "mas" | "hay" | "se" | "te" | "pasa" | "importa") => None,
         Cue::Not if matches!(s.word(1), "antes" | "despues") => None,

@@ -38,25 +38,25 @@ fn near(s: At<'_>) -> Option<Named> {
         (&["de", "manana", "en", "ocho", "dias"], Day::WeeksFrom(1, Base::Tomorrow)),
         (&["de", "manana", "en", "ocho"], Day::WeeksFrom(1, Base::Tomorrow)),
         (&["manana", "en", "ocho"], Day::WeeksFrom(1, Base::Tomorrow)),
-        (&["pasado", "manana"], Day::In(2)),
-        (&["el", "dia", "siguiente"], Day::FromThat(1)),
-        (&["al", "dia", "siguiente"], Day::FromThat(1)),
-        (&["el", "dia", "antes"], Day::FromThat(-1)),
-        (&["el", "dia", "anterior"], Day::FromThat(-1)),
-        (&["un", "dia", "antes"], Day::FromThat(-1)),
-        (&["manana", "mismo"], Day::In(1)),
-        (&["manana"], Day::In(1)),
-        (&["hoy", "mismo"], Day::In(0)),
-        (&["hoy", "dia"], Day::In(0)),
-        (&["en", "el", "dia"], Day::In(0)),
-        (&["hoy"], Day::In(0)),
+        (&["pasado", "manana"], Day::FromToday(2)),
+        (&["el", "dia", "siguiente"], Day::FromReference(1)),
+        (&["al", "dia", "siguiente"], Day::FromReference(1)),
+        (&["el", "dia", "antes"], Day::FromReference(-1)),
+        (&["el", "dia", "anterior"], Day::FromReference(-1)),
+        (&["un", "dia", "antes"], Day::FromReference(-1)),
+        (&["manana", "mismo"], Day::FromToday(1)),
+        (&["manana"], Day::FromToday(1)),
+        (&["hoy", "mismo"], Day::FromToday(0)),
+        (&["hoy", "dia"], Day::FromToday(0)),
+        (&["en", "el", "dia"], Day::FromToday(0)),
+        (&["hoy"], Day::FromToday(0)),
     ];
-    s.first(DAYS).map(|(named, len)| day(named, len))
+    s.lookup(DAYS).map(|(named, len)| day(named, len))
 }
 
 /// "Dos días después del lunes", "tres semanas a partir de mañana".
 fn from_day(s: At<'_>) -> Option<Named> {
-    let lead = s.any(&[&["dentro", "de"], &["en"]]).unwrap_or(0);
+    let lead = s.match_len(&[&["dentro", "de"], &["en"]]).unwrap_or(0);
     let (n, len) = cardinal(s.on(lead))?;
     let len = lead + len;
     let unit = match s.word(len) {
@@ -74,10 +74,10 @@ fn from_day(s: At<'_>) -> Option<Named> {
         (&["antes", "del"], -1),
     ];
     let at = s.on(len + 1);
-    let (sign, taken) = at.first(links)?;
+    let (sign, taken) = at.lookup(links)?;
     let base = plain(at.on(taken)).filter(|named| matches!(named.parts, [Some(Part::Day(_)), None]))?;
     let n = f64::from(n.min(1000));
-    let length = Length { led: true, from_day: sign, ..Length::new(n, n, unit) };
+    let length = Length { is_wait: true, from_day: sign, ..Length::new(n, n, unit) };
     Some(Named {
         parts: [Some(Part::Length(length)), base.parts[0].clone()],
         len: len + 1 + taken + base.len,
@@ -118,7 +118,7 @@ fn week(s: At<'_>) -> Option<Named> {
         (&["finales", "de"], Stretch::Late),
         (&["fines", "de"], Stretch::Late),
     ];
-    let (stretch, skip) = s.first(STRETCHES).unwrap_or((Stretch::Whole, 0));
+    let (stretch, skip) = s.lookup(STRETCHES).unwrap_or((Stretch::Whole, 0));
     let is_late = stretch == Stretch::Late;
     let at = s.on(skip);
     let phrases: &[(&[&str], Day)] = &[
@@ -142,7 +142,7 @@ fn week(s: At<'_>) -> Option<Named> {
         (&["fin", "de", "mes"], Day::Month(0, true)),
         (&["final", "de", "mes"], Day::Month(0, true)),
     ];
-    if let Some((named, len)) = at.first(phrases) {
+    if let Some((named, len)) = at.lookup(phrases) {
         return Some(day(named, skip + len));
     }
     let mes = (is_late && at.word(0) == "mes").then(|| day(Day::Month(0, true), skip + 1));
@@ -181,7 +181,7 @@ fn weekday_named(s: At<'_>) -> Option<Named> {
         (&["en", "ocho"], Which::Later(1)),
         (&["en", "quince"], Which::Later(2)),
     ];
-    if let Some((which, taken)) = at.first(behind) {
+    if let Some((which, taken)) = at.lookup(behind) {
         return Some(day(Day::Weekday(name, which), len + taken));
     }
     let comma = usize::from(matches!(at.token(0).map(|t| &t.kind), Some(Kind::Comma)));
@@ -193,7 +193,7 @@ fn weekday_named(s: At<'_>) -> Option<Named> {
     if let Some((n @ 1..=31, taken)) = cardinal(at.on(dia))
         && !counts(at.on(dia + taken))
         && !matches!(at.word(dia + taken), "y" | "menos" | "am" | "pm" | "en")
-        && !at.on(dia + taken).says(&["de", "la"])
+        && !at.on(dia + taken).starts_with(&["de", "la"])
     {
         return Some(day(Day::WeekdayNth(name, n as i8), len + dia + taken));
     }
@@ -277,7 +277,7 @@ fn holiday(s: At<'_>) -> Option<Named> {
         (&["domingo", "de", "pascua"], Holiday::Easter),
         (&["viernes", "santo"], Holiday::GoodFriday),
     ];
-    s.first(HOLIDAYS).map(|(named, len)| day(Day::Holiday(named), len))
+    s.lookup(HOLIDAYS).map(|(named, len)| day(Day::Holiday(named), len))
 }
 
 pub(super) fn weekday(word: &str) -> Option<Weekday> {

@@ -19,8 +19,8 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
         &["despues", "de"],
         &["luego", "de"],
     ];
-    let mut at = s.any(LEADS).filter(|_| s.word(0) != "a").unwrap_or(0);
-    let led = at > 0;
+    let mut at = s.match_len(LEADS).filter(|_| s.word(0) != "a").unwrap_or(0);
+    let has_lead = at > 0;
     let mut about = false;
     while matches!(
         s.word(at),
@@ -28,7 +28,7 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
     ) {
         about |= !matches!(s.word(at), "otros" | "otras");
         at += 1;
-        at += usize::from(s.word(at - 1) == "mas" && s.on(at).says(&["o", "menos"])) * 2;
+        at += usize::from(s.word(at - 1) == "mas" && s.on(at).starts_with(&["o", "menos"])) * 2;
     }
     let (least, most, unit, vague, taken) = amount(s.on(at))?;
     at += taken;
@@ -52,8 +52,8 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
     let length = Length {
         about,
         vague,
-        led: led || trailed > 0 || that,
-        from_that: if that && !led { if before { -1 } else { 1 } } else { 0 },
+        is_wait: has_lead || trailed > 0 || that,
+        from_reference: if that && !has_lead { if before { -1 } else { 1 } } else { 0 },
         ..Length::new(least, most, unit)
     };
     Some(Named::one(Part::Length(length), at))
@@ -72,10 +72,10 @@ fn amount(s: At<'_>) -> Option<(f64, f64, Unit, bool, usize)> {
         (&["cuarto", "de", "hora"], 15.0),
         (&["una", "horita"], 60.0),
     ];
-    if let Some((minutes, len)) = s.first(PHRASES) {
+    if let Some((minutes, len)) = s.lookup(PHRASES) {
         return Some((minutes, minutes, Unit::Minutes, false, len));
     }
-    let (least, mut most, vague, mut len) = if s.on(0).says(&["un", "par", "de"]) {
+    let (least, mut most, vague, mut len) = if s.on(0).starts_with(&["un", "par", "de"]) {
         (2.0, 2.0, true, 3)
     } else if matches!(s.word(0), "algunos" | "algunas" | "unos" | "unas") && unit(s.word(1)).is_some() {
         (3.0, 3.0, true, 1)
@@ -95,7 +95,7 @@ fn amount(s: At<'_>) -> Option<(f64, f64, Unit, bool, usize)> {
     let unit = unit(s.word(len))?;
     len += 1;
     let (mut least, mut most) = (least, most);
-    if s.on(len).says(&["y", "media"]) || s.on(len).says(&["y", "medio"]) {
+    if s.on(len).starts_with(&["y", "media"]) || s.on(len).starts_with(&["y", "medio"]) {
         least += 0.5;
         most += 0.5;
         len += 2;

@@ -10,7 +10,7 @@ mod part_of_day;
 use super::{At, Language, Named};
 use crate::{
     cue::Cue,
-    part::{Bound, Part, Place},
+    part::{Bound, Part, ZoneRef},
     words::Kind,
 };
 
@@ -22,7 +22,7 @@ impl Language for Spanish {
     }
 
     fn part(&self, s: At<'_>) -> Option<Named> {
-        if let Some(len) = numbers::figure(s) {
+        if let Some(len) = numbers::number_row(s) {
             return Some(Named::nothing(len));
         }
         bound(s)
@@ -68,8 +68,8 @@ impl Language for Spanish {
                 || matches!(s.token_back(1).map(|t| &t.kind), Some(Kind::Comma)));
         gives_a_reason
             || matches!(s.word(0), "pero" | "porque" | "aunque" | "sino")
-            || s.says(&["asi", "que"])
-            || s.says(&["ya", "que"])
+            || s.starts_with(&["asi", "que"])
+            || s.starts_with(&["ya", "que"])
     }
 
     #[rustfmt::skip]
@@ -101,7 +101,7 @@ fn same_time(s: At<'_>) -> Option<Named> {
         &["a", "esta", "misma", "hora"],
         &["sobre", "esta", "hora"],
     ];
-    s.any(PHRASES).map(|len| Named::one(Part::SameTime, len))
+    s.match_len(PHRASES).map(|len| Named::one(Part::SameTime, len))
 }
 
 fn bound(s: At<'_>) -> Option<Named> {
@@ -140,34 +140,34 @@ fn bound(s: At<'_>) -> Option<Named> {
     if part_of_day::read(s).is_some() {
         return None;
     }
-    s.first(BOUNDS).map(|(bound, len)| Named::one(Part::Bound(bound), len))
+    s.lookup(BOUNDS).map(|(bound, len)| Named::one(Part::Bound(bound), len))
 }
 
 fn zone(s: At<'_>) -> Option<Named> {
-    const ZONES: &[(&[&str], Place)] = &[
-        (&["hora", "del", "este"], Place::Named("America/New_York")),
-        (&["hora", "del", "centro"], Place::Named("America/Chicago")),
-        (&["hora", "de", "la", "montana"], Place::Named("America/Denver")),
-        (&["hora", "del", "pacifico"], Place::Named("America/Los_Angeles")),
-        (&["hora", "de", "nueva", "york"], Place::Named("America/New_York")),
-        (&["hora", "de", "madrid"], Place::Named("Europe/Madrid")),
-        (&["hora", "peninsular"], Place::Named("Europe/Madrid")),
-        (&["hora", "espanola"], Place::Named("Europe/Madrid")),
-        (&["hora", "de", "espana"], Place::Named("Europe/Madrid")),
-        (&["hora", "canaria"], Place::Named("Atlantic/Canary")),
-        (&["hora", "de", "canarias"], Place::Named("Atlantic/Canary")),
-        (&["hora", "de", "mexico"], Place::Named("America/Mexico_City")),
-        (&["hora", "de", "colombia"], Place::Named("America/Bogota")),
-        (&["hora", "de", "bogota"], Place::Named("America/Bogota")),
-        (&["hora", "de", "argentina"], Place::Named("America/Argentina/Buenos_Aires")),
-        (&["hora", "de", "buenos", "aires"], Place::Named("America/Argentina/Buenos_Aires")),
-        (&["hora", "de", "chile"], Place::Named("America/Santiago")),
-        (&["hora", "de", "miami"], Place::Named("America/New_York")),
-        (&["hora", "mia"], Place::Caller),
-        (&["mi", "hora"], Place::Caller),
-        (&["su", "hora"], Place::Agent),
-        (&["hora", "suya"], Place::Agent),
-        (&["tu", "hora"], Place::Agent),
+    const ZONES: &[(&[&str], ZoneRef)] = &[
+        (&["hora", "del", "este"], ZoneRef::Named("America/New_York")),
+        (&["hora", "del", "centro"], ZoneRef::Named("America/Chicago")),
+        (&["hora", "de", "la", "montana"], ZoneRef::Named("America/Denver")),
+        (&["hora", "del", "pacifico"], ZoneRef::Named("America/Los_Angeles")),
+        (&["hora", "de", "nueva", "york"], ZoneRef::Named("America/New_York")),
+        (&["hora", "de", "madrid"], ZoneRef::Named("Europe/Madrid")),
+        (&["hora", "peninsular"], ZoneRef::Named("Europe/Madrid")),
+        (&["hora", "espanola"], ZoneRef::Named("Europe/Madrid")),
+        (&["hora", "de", "espana"], ZoneRef::Named("Europe/Madrid")),
+        (&["hora", "canaria"], ZoneRef::Named("Atlantic/Canary")),
+        (&["hora", "de", "canarias"], ZoneRef::Named("Atlantic/Canary")),
+        (&["hora", "de", "mexico"], ZoneRef::Named("America/Mexico_City")),
+        (&["hora", "de", "colombia"], ZoneRef::Named("America/Bogota")),
+        (&["hora", "de", "bogota"], ZoneRef::Named("America/Bogota")),
+        (&["hora", "de", "argentina"], ZoneRef::Named("America/Argentina/Buenos_Aires")),
+        (&["hora", "de", "buenos", "aires"], ZoneRef::Named("America/Argentina/Buenos_Aires")),
+        (&["hora", "de", "chile"], ZoneRef::Named("America/Santiago")),
+        (&["hora", "de", "miami"], ZoneRef::Named("America/New_York")),
+        (&["hora", "mia"], ZoneRef::Caller),
+        (&["mi", "hora"], ZoneRef::Caller),
+        (&["su", "hora"], ZoneRef::Agent),
+        (&["hora", "suya"], ZoneRef::Agent),
+        (&["tu", "hora"], ZoneRef::Agent),
     ];
-    s.first(ZONES).map(|(place, len)| Named::one(Part::Zone(place), len))
+    s.lookup(ZONES).map(|(zone, len)| Named::one(Part::Zone(zone), len))
 }

@@ -52,7 +52,7 @@ pub(super) fn cardinal(s: At<'_>) -> Option<(u32, usize)> {
 }
 
 /// Four or more numbers in a row, which are not a time. Returns their number of tokens.
-pub(super) fn figure(s: At<'_>) -> Option<usize> {
+pub(super) fn number_row(s: At<'_>) -> Option<usize> {
     let (mut at, mut numbers) = (0, 0);
     while let Some((_, len)) = cardinal(s.on(at)) {
         at += len;

@@ -83,8 +83,8 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
     {
         return Some(Named::nothing(2));
     }
-    if let Some((part, len)) = s.first(WITH_TODAY) {
-        return Some(Named::two(Part::Day(Day::In(0)), Part::Of(part), len));
+    if let Some((part, len)) = s.lookup(WITH_TODAY) {
+        return Some(Named::two(Part::Day(Day::FromToday(0)), Part::DayPart(part), len));
     }
-    s.first(PARTS).map(|(part, len)| Named::one(Part::Of(part), len))
+    s.lookup(PARTS).map(|(part, len)| Named::one(Part::DayPart(part), len))
 }
