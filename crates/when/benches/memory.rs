@@ -27,7 +27,7 @@ fn calls() -> [(&'static str, Vec<Turn>); 3] {
     ]
 }
 
-#[expect(clippy::print_stdout, reason = "a benchmark's figures are for people")]
+#[expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 fn main() -> ExitCode {
     let mut within = true;
     for (name, turns) in calls() {

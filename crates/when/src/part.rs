@@ -39,7 +39,9 @@ pub(crate) enum Day {
     WeeksFrom(i8, Base),
     /// Days after (negative: before) the day mentioned earlier.
     FromReference(i8),
+    /// A stretch of a week, and the number of weeks from the current one.
     Week(Stretch, i8),
+    /// The number of weekends after the current or coming one.
     Weekend(i8),
     /// Months from this one, any day of the month; `true`: its end.
     Month(i8, bool),
@@ -120,6 +122,7 @@ pub(crate) enum Holiday {
 pub(crate) struct Clock {
     pub(crate) hour: i8,
     pub(crate) minute: i8,
+    /// The half of the day; `None` if the words leave it open.
     pub(crate) half: Option<Half>,
     /// How strongly the words indicate a clock time.
     pub(crate) form: Form,

@@ -50,7 +50,7 @@ impl Token {
 }
 
 /// Filler words of all supported languages.
-const NOISE: [&str; 14] =
+const FILLERS: [&str; 14] =
     ["um", "umm", "uh", "uhh", "er", "erm", "uhm", "hmm", "hm", "mm", "ah", "eh", "huh", "mmm"];
 
 /// The tokens of a turn.
@@ -59,22 +59,22 @@ pub(crate) fn tokens(text: &str) -> Vec<Token> {
     while reader.at < text.len() {
         reader.next();
     }
-    without_noise(reader.tokens)
+    without_fillers(reader.tokens)
 }
 
 /// Drops fillers and the comma after each of them.
-fn without_noise(tokens: Vec<Token>) -> Vec<Token> {
-    let mut left: Vec<Token> = Vec::with_capacity(tokens.len());
-    let mut after_noise = false;
+fn without_fillers(tokens: Vec<Token>) -> Vec<Token> {
+    let mut kept: Vec<Token> = Vec::with_capacity(tokens.len());
+    let mut after_filler = false;
     for token in tokens {
-        let noise = NOISE.contains(&token.word());
-        let sets_it_off = after_noise && token.kind == Kind::Comma;
-        if !noise && !sets_it_off {
-            left.push(token);
+        let is_filler = FILLERS.contains(&token.word());
+        let is_its_comma = after_filler && token.kind == Kind::Comma;
+        if !is_filler && !is_its_comma {
+            kept.push(token);
         }
-        after_noise = noise;
+        after_filler = is_filler;
     }
-    left
+    kept
 }
 
 struct Reader<'t> {

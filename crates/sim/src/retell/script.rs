@@ -141,7 +141,7 @@ pub struct Number {
     pub phone_number: String,
     /// The agent that calls from it and answers on it.
     pub agent_id: Option<String>,
-    /// The agent that texts.
+    /// The agent that sends text messages from it and answers them.
     pub sms_agent_id: Option<String>,
 }
 
@@ -207,9 +207,9 @@ pub struct ScriptedCall {
     /// The behavior of the person.
     #[serde(rename = "does")]
     pub behavior: Behavior,
-    /// The metadata the call was made with.
+    /// The call's metadata.
     pub metadata: Map<String, Value>,
-    /// The dynamic variables the call was made with.
+    /// The call's dynamic variables.
     pub variables: Map<String, Value>,
     /// How many extra times each of its webhooks is sent.
     pub duplicates: u32,

@@ -86,7 +86,7 @@ pub(crate) fn classify(items: &[Item], at: usize, role: Role) -> Referent {
     }
 }
 
-/// Classifies a slot by the cues right before and right after it; `None` where they decide nothing.
+/// Classifies a slot by the cues right before and right after it; `None` if they decide nothing.
 fn classify_by_neighbors(
     slot: &Slot,
     role: Role,

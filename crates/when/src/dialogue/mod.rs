@@ -3,8 +3,8 @@
 //! The same for all languages. A fold over the turns tracks the settled time, the proposals and the subject ([`talk`]);
 //! each time is first classified by the cues around it ([`judge`]).
 //!
-//! Invariants: the time of something else (opening hours, a shift, a delivery) never becomes the answer; at most
-//! "after that" refers to it. A time counts only if a call was requested, offered or taken for granted.
+//! Invariants: the time of something else (opening hours, a shift, a delivery) never becomes the answer; only
+//! "after that" and similar words can refer to it. A time counts only if a call was requested, offered or taken for granted.
 
 mod agent;
 mod answer;

@@ -22,6 +22,7 @@ pub(super) struct NamedTime {
     pub(super) in_question: bool,
 }
 
+/// The state of a conversation.
 #[derive(Default)]
 pub(super) struct Talk {
     /// A call was requested or taken for granted.

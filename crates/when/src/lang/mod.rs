@@ -49,7 +49,7 @@ pub(crate) fn by_first_word(table: &[(Cue, &[&'static str])]) -> HashMap<&'stati
     by_first
 }
 
-/// Up to two parts of a time that a word or a few name ("tonight" is a day and a part of it).
+/// The parts of a time that one or more words name, at most two ("tonight" is a day and a part of it).
 pub(crate) struct Named {
     pub(crate) parts: [Option<Part>; 2],
     /// The number of tokens.

@@ -1,4 +1,4 @@
-//! Recognizes what takes place at a time: "I'm teaching", "we eat", "the hearing is".
+//! Recognizes activities and events that take place at a time: "I'm teaching", "we eat", "the hearing is".
 //!
 //! Invariant: matches general patterns of words, not a list of occupations. Phrases with a meaning of their own are in
 //! [`super::phrases`] and take precedence.

@@ -189,7 +189,7 @@ fn is_introduced(s: At<'_>) -> bool {
     ) || matches!(s.token_back(1).map(|t| &t.kind), Some(Kind::Sign('@')))
 }
 
-/// Whether an hour may follow the word before: in "the upper left one" it may not.
+/// Whether the word before can precede an hour; in "the upper left one" it cannot.
 fn may_begin(s: At<'_>) -> bool {
     #[rustfmt::skip]
     let word = matches!(

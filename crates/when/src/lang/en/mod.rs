@@ -43,7 +43,7 @@ impl Language for English {
     fn is_past(&self, s: At<'_>) -> bool {
         match s.word(0) {
             "yesterday" => true,
-            // "Two days ago", not a company of that name.
+            // "Two days ago"; at the start of a turn, "Ago" can be a name.
             "ago" => s.at > 0,
             // "The last Thursday of May" can be in the future.
             "last" => LAST.contains(&s.word(1)) && s.word(2) != "of",
@@ -104,7 +104,7 @@ fn part(s: At<'_>) -> Option<Named> {
     if let Some(len) = amount(s).filter(|len| *len > 2) {
         return Some(Named::nothing(len));
     }
-    if let Some(len) = year(s).or_else(|| rate(s)) {
+    if let Some(len) = year(s).or_else(|| fraction(s)) {
         return Some(Named::nothing(len));
     }
     if is_wished(s)
@@ -138,7 +138,7 @@ fn year(s: At<'_>) -> Option<usize> {
 }
 
 /// "Four point one", "four and a quarter".
-fn rate(s: At<'_>) -> Option<usize> {
+fn fraction(s: At<'_>) -> Option<usize> {
     let (_, len) = numbers::cardinal(s)?;
     let rest = s.on(len);
     if rest.word(0) == "point" && numbers::cardinal(rest.on(1)).is_some() {

@@ -70,7 +70,7 @@ mod tests {
     use crate::words::tokens;
 
     #[test]
-    fn three_words_are_one_number_where_one_is_written_so() {
+    fn some_numbers_are_written_as_three_words() {
         for (text, want) in [
             ("veinte y tres", (23, 3)),
             ("veinte y diez", (20, 1)),
