@@ -176,10 +176,10 @@ pub(crate) fn write(path: &Path, machine: &str, rows: &[Row]) -> anyhow::Result<
 
 const INTRODUCTION: &str = "# Benchmarks
 
-Where a limit exists, the figure is compared with it; the limit was measured in the same run, with a minimal program that does only
-the unavoidable part of the work. Client, server, provider and database share one machine, whose speed varies by up to a third
-from hour to hour, so compare ratios, not absolute figures. `cargo xtask bench --write` repeats the measurement and updates
-this page.
+Where a limit exists, the figure is compared with it; the limit was measured in the same run, with a minimal program that does
+only the unavoidable part of the work. Client, server, provider and database share one machine, whose speed varies by up to a
+third from hour to hour, so compare ratios, not absolute figures. `cargo xtask bench --write` repeats the measurement and
+updates this page.
 ";
 
 const MEASUREMENT: &str = "## How it is measured
@@ -189,19 +189,19 @@ the figures in the table; rows of units that did not run are kept.
 
 | unit | measures |
 |---|---|
-| `ingest` | webhooks per second that become durable, decided and scheduled; how soon each is answered; CPU time |
+| `ingest` | webhooks per second that become durable, decided and scheduled; the response time; CPU time |
 | `keys` | the same, with the key-encryption key in a key file and in an OpenBao server: one unwrap per webhook, no caching |
-| `dispatch` | how late each request reaches the provider, and whether exactly once: callbacks that are due one after the other for ten seconds |
-| `burst` | how many calls per second reach the provider: 10,000 callbacks that are due at once |
+| `dispatch` | how late each request reaches the provider, and whether it does so exactly once, for callbacks that are due one after the other for ten seconds |
+| `burst` | how many calls per second reach the provider when 10,000 callbacks are due at once |
 | `neighbor` | how much later one tenant's dials are while another tenant's backlog comes due at once |
 | `backlog` | the same work with few and with many waiting callbacks: adding one, dialing due ones, idling |
 | `pollers` | how long one tenant's webhooks take while another tenant polls a million callbacks constantly |
 | `footprint` | memory and start time of an idle server, and the size of the binary |
-| `disk` | disk space per webhook of 10 KB |
+| `disk` | disk space per webhook of 10 KB. Captured payloads are the sealed webhook bodies |
 
-The goal is the target; the floor is the minimum for a release. A multiple (`×`) is a bound on the ratio to the
-limit. The limits are in `benches/src/limits/`, the units in `benches/src/units/`.
-[0014](decisions/0014-one-path-one-driver-one-provider-interface.md#benchmark-figures-and-floors) explains figures that miss a floor.
+The goal is the target; the floor is the minimum, and
+[0014](decisions/0014-one-path-one-driver-one-provider-interface.md#benchmark-figures-and-floors) explains every figure that misses
+it. A multiple (`×`) is a bound on the ratio to the limit. The limits are in `benches/src/limits/`, the units in `benches/src/units/`.
 ";
 
 #[cfg(test)]

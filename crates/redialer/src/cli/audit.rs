@@ -10,7 +10,7 @@ use crate::{
 
 #[derive(Subcommand)]
 pub(crate) enum Audit {
-    /// Verify every tenant's audit log. Fails if an event was changed, removed, or cut off the end
+    /// Verify every tenant's audit log. Fails if an event was changed or removed, also at the end of the log
     Verify,
 }
 

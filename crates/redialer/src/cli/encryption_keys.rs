@@ -22,13 +22,13 @@ pub(crate) enum Keys {
     Prepare,
     /// Replace the key-encryption key and every tenant's key, and re-encrypt all data. Resumes an interrupted rotation
     Rotate {
-        /// How long a replica may keep using a key that it has already unwrapped, in seconds
+        /// How long each step waits, in seconds: at least the time for which a replica can keep using an unwrapped key
         #[arg(long, default_value_t = 60, value_parser = value_parser!(u64).range(1..))]
         settle: u64,
         /// Replace only the key-encryption key: rewrap the tenants' keys and keep them
         #[arg(long)]
         wrap_only: bool,
-        /// All replicas read the same key file, so `keys prepare` is not needed
+        /// Declare that all replicas read the same key file, so `keys prepare` is not needed
         #[arg(long)]
         one_file: bool,
     },
@@ -39,7 +39,7 @@ pub(crate) enum Keys {
         /// The tenant's id (`tn_…`); `redialer tenant list` shows it
         #[arg(long)]
         tenant: Id<id::Tenant>,
-        /// The tenant's name, to confirm
+        /// The tenant's name, as a confirmation
         #[arg(long)]
         name: String,
     },

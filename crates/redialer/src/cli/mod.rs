@@ -73,7 +73,7 @@ enum Command {
         #[command(subcommand)]
         command: audit::Audit,
     },
-    /// Rotate encryption keys
+    /// Rotate encryption keys, and destroy the key of a tenant
     Keys {
         #[command(flatten)]
         flags: StorageFlags,
@@ -100,7 +100,7 @@ enum Command {
     When(when::When),
     /// Print the completion script of a shell
     Completions {
-        /// The shell to generate the script for
+        /// The shell that will run the script
         shell: Shell,
     },
 }

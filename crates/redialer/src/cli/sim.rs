@@ -25,9 +25,9 @@ pub(crate) struct Sim {
 
 #[derive(Subcommand)]
 enum Provider {
-    /// Retell AI: REST API, signed webhooks, scripted people
+    /// Simulate Retell AI: its REST API, signed webhooks, and people who behave as scripted
     Retell {
-        /// Address and port to listen on. `REDIALER_LISTEN` applies to the server only and is not read
+        /// The address and port of the simulator. `REDIALER_LISTEN` applies only to the server
         #[arg(long, default_value = "127.0.0.1:9090")]
         listen: String,
         /// A JSON file that describes the simulated account, people and calls (docs/simulator.md)
