@@ -459,5 +459,4 @@ fn retry(input: &AfterCallInput<'_>, trigger: Trigger, repeat: Repeat, after: &m
 }
 
 #[cfg(test)]
-#[path = "after_call_stories.rs"]
 mod stories;

@@ -14,6 +14,8 @@ use crate::{
     windows::Quiet,
 };
 
+mod requests;
+
 /// Every call in these tests ends on Monday at noon in New York.
 const NOON: &str = "2026-11-23T17:00:00Z";
 
@@ -194,7 +196,7 @@ fn each_group_of_reasons_has_its_delay() {
 }
 
 #[test]
-fn a_redial_settles_by_its_reason_alone() {
+fn a_redial_settles_by_its_reason() {
     check(outbound(OutcomeClass::Conversation).redial(1), expect!["completed"]);
     check(outbound(BUSY).redial(1), expect!["failed, busy_followup Mon 12:10 #2/3 chain"]);
     check(outbound(BUSY).redial(2), expect!["failed, busy_followup Mon 12:10 #3/3 chain"]);
@@ -205,7 +207,7 @@ fn a_redial_settles_by_its_reason_alone() {
 }
 
 #[test]
-fn capacity_and_payment_put_the_same_attempt_back() {
+fn capacity_and_payment_repeat_the_same_attempt() {
     check(outbound(OutcomeClass::NoCapacity).redial(1), expect!["again Mon 12:05"]);
     check(outbound(OutcomeClass::NoPayment).redial(1), expect!["again Mon 12:01, pause(payment_required)"]);
     check(outbound(OutcomeClass::NoCapacity), expect!["retry Mon 12:30 #1/3 new chain"]);
@@ -222,77 +224,7 @@ fn inbound_calls_are_never_retried_for_their_reason() {
 }
 
 #[test]
-fn a_request_is_kept_to_the_minute() {
-    check(
-        inbound(OutcomeClass::Conversation).requesting(120),
-        expect!["callback_requested Mon 14:00 #1/3 new chain"],
-    );
-    check(
-        outbound(OutcomeClass::Conversation).requesting(120),
-        expect!["callback_requested Mon 14:00 #1/3 new chain"],
-    );
-    let ended = |s: &mut Story| s.facts.moment = CallPhase::Ended;
-    check(inbound(OutcomeClass::Conversation).requesting(120).but(ended), expect!["nothing"]);
-    let quiet = |s: &mut Story| {
-        s.policy.quiet = Quiet { hours: Some((time(13, 0, 0, 0), time(9, 0, 0, 0))), days: vec![] }
-    };
-    check(
-        inbound(OutcomeClass::Conversation).requesting(120).but(quiet),
-        expect!["callback_requested Mon 14:00 #1/3 new chain"],
-    );
-    check(
-        outbound(OutcomeClass::Unreached(Trigger::Voicemail, Repeat::Freely)).but(quiet),
-        expect!["voicemail_followup Tue 09:00 #1/3 new chain, (moved_by_quiet_hours)"],
-    );
-}
-
-#[test]
-fn an_unclear_time_takes_the_workspaces_way() {
-    let unclear = |s: &mut Story| s.requested_in = None;
-    check(
-        inbound(OutcomeClass::Conversation).requesting(0).but(unclear),
-        expect!["callback_requested Tue 12:00 #1/3 new chain, (unclear_time)"],
-    );
-    let hold = |s: &mut Story| {
-        s.requested_in = None;
-        s.policy.unclear = Unclear { action: UnclearAction::Hold, ..s.policy.unclear };
-    };
-    check(
-        inbound(OutcomeClass::Conversation).requesting(0).but(hold),
-        expect!["callback_requested Tue 12:00 held(unclear_time) #1/3 new chain, (unclear_time)"],
-    );
-}
-
-#[test]
-fn a_newer_request_supersedes_what_waits_in_the_same_chain() {
-    let older = live(9, State::Scheduled, RedialReason::CallbackRequested, 1, -30);
-    check(
-        inbound(OutcomeClass::Conversation).requesting(60).with(older),
-        expect!["callback_requested Mon 13:00 #2/3 chain, supersede 1"],
-    );
-    let newer = live(9, State::Scheduled, RedialReason::CallbackRequested, 1, 30);
-    check(inbound(OutcomeClass::Conversation).requesting(60).with(newer), expect!["(newer_request)"]);
-    let ringing = live(9, State::Dialing, RedialReason::BusyFollowup, 1, -30);
-    check(
-        inbound(OutcomeClass::Conversation).requesting(60).with(ringing),
-        expect!["callback_requested Mon 13:00 #2/3 chain"],
-    );
-}
-
-#[test]
-fn a_request_on_the_last_dial_opens_a_new_chain() {
-    check(
-        outbound(OutcomeClass::Conversation).redial(2).requesting(60),
-        expect!["completed, callback_requested Mon 13:00 #3/3 chain"],
-    );
-    check(
-        outbound(OutcomeClass::Conversation).redial(3).requesting(60),
-        expect!["completed, callback_requested Mon 13:00 #1/3 new chain"],
-    );
-}
-
-#[test]
-fn an_inbound_call_that_connects_makes_older_retries_pointless() {
+fn an_inbound_call_that_connects_supersedes_older_retries() {
     let retry = |born| live(9, State::Scheduled, RedialReason::BusyFollowup, 1, born);
     let requested_time = live(9, State::Scheduled, RedialReason::CallbackRequested, 1, -30);
     check(inbound(OutcomeClass::Conversation).with(retry(-30)), expect!["supersede 1"]);
@@ -303,13 +235,6 @@ fn an_inbound_call_that_connects_makes_older_retries_pointless() {
     let reached =
         |s: &mut Story| s.person.get_or_insert_default().reached_at = Some(plus(noon(), minutes(5)));
     check(outbound(BUSY).but(reached), expect!["(reached_since)"]);
-}
-
-#[test]
-fn a_pending_promise_takes_no_retry_beside_it() {
-    let requested_time = || live(9, State::Scheduled, RedialReason::CallbackRequested, 0, -30);
-    check(outbound(BUSY).with(requested_time()), expect!["(promise_pending)"]);
-    check(outbound(BUSY).redial(1).with(requested_time()), expect!["failed, (promise_pending)"]);
 }
 
 #[test]
@@ -338,7 +263,7 @@ fn one_calls_events_lead_to_one_row_in_any_order() {
 }
 
 #[test]
-fn a_message_left_on_a_machine_is_followed_up_without_touching_the_state() {
+fn a_message_left_on_a_machine_is_followed_up_without_changing_the_state() {
     let machine = |s: &mut Story| {
         s.facts.in_voicemail = true;
         s.facts.moment = CallPhase::Analyzed;
@@ -351,7 +276,7 @@ fn a_message_left_on_a_machine_is_followed_up_without_touching_the_state() {
 }
 
 #[test]
-fn nobody_is_dialled_who_must_not_or_cannot_be() {
+fn forbidden_and_unreachable_people_are_not_dialed() {
     check(inbound(OutcomeClass::Conversation).requesting(60).but(|s| s.person = None), expect!["nothing"]);
     check(
         inbound(OutcomeClass::Conversation).requesting(60).but(|s| s.agent_status = AgentStatus::Missing),
@@ -365,7 +290,7 @@ fn nobody_is_dialled_who_must_not_or_cannot_be() {
 }
 
 #[test]
-fn a_person_who_declines_again_has_answered() {
+fn a_second_decline_is_not_retried() {
     let declined = OutcomeClass::Unreached(Trigger::Busy, Repeat::Once);
     check(outbound(declined).redial(1), expect!["failed, busy_followup Mon 12:10 #2/3 chain"]);
     let again = |s: &mut Story| {
@@ -377,85 +302,13 @@ fn a_person_who_declines_again_has_answered() {
 }
 
 #[test]
-fn the_providers_own_request_counts_only_with_leave() {
-    let analyzed = |s: &mut Story| s.facts.moment = CallPhase::Analyzed;
-    check(inbound(OutcomeClass::CallbackRequested).but(analyzed), expect!["nothing"]);
-    let leave = |s: &mut Story| {
-        s.facts.moment = CallPhase::Analyzed;
-        s.policy.provider_requests = true;
-        s.requested_in = Some(30);
-    };
-    check(
-        inbound(OutcomeClass::CallbackRequested).but(leave),
-        expect!["callback_requested Mon 12:30 #1/3 new chain"],
-    );
-}
-
-#[test]
 fn a_call_that_claims_to_end_in_the_future_counts_as_ended_now() {
     let year_9999 = |s: &mut Story| s.facts.ended_at = Some(Timestamp::MAX);
     check(outbound(BUSY).but(year_9999), expect!["busy_followup Mon 12:11 #1/3 new chain"]);
 }
 
 #[test]
-fn a_machine_cannot_ask() {
-    let machine = |s: &mut Story| s.by_machine = true;
-    let voicemail = || outbound(OutcomeClass::Unreached(Trigger::Voicemail, Repeat::Freely));
-    check(
-        voicemail().requesting(60).but(machine),
-        expect!["voicemail_followup Mon 16:00 #1/3 new chain, (no_person)"],
-    );
-    // The reason came first and created the retry, which stays.
-    let retry = |s: &mut Story| {
-        s.seen.settled = true;
-        s.seen.retry = Some(live(9, State::Scheduled, RedialReason::VoicemailFollowup, 0, 0));
-    };
-    check(voicemail().requesting(60).but(machine).but(retry), expect!["(no_person)"]);
-    check(
-        voicemail().redial(3).requesting(60).but(machine),
-        expect!["exhausted, (no_person), (no_attempt_left)"],
-    );
-    let in_voicemail = |s: &mut Story| s.facts.in_voicemail = true;
-    check(
-        outbound(OutcomeClass::Conversation).requesting(60).but(machine).but(in_voicemail),
-        expect!["voicemail_followup Mon 16:00 #1/3 new chain, (no_person)"],
-    );
-}
-
-#[test]
-fn an_analysis_without_a_readable_answer_is_named() {
-    let answer = |answer| move |s: &mut Story| s.facts.request.answer = answer;
-    check(inbound(OutcomeClass::Conversation).but(answer(CallbackAnswer::No)), expect!["nothing"]);
-    check(inbound(OutcomeClass::Conversation).but(answer(CallbackAnswer::Absent)), expect!["(no_request)"]);
-    check(
-        inbound(OutcomeClass::Conversation).but(answer(CallbackAnswer::Unreadable)),
-        expect!["(no_request)"],
-    );
-    let ended = |s: &mut Story| s.facts.moment = CallPhase::Ended;
-    check(
-        inbound(OutcomeClass::Conversation).but(answer(CallbackAnswer::Absent)).but(ended),
-        expect!["nothing"],
-    );
-}
-
-#[test]
-fn what_nobody_named_a_moment_for_is_kept_out_of_quiet_time() {
-    let quiet = |s: &mut Story| {
-        s.policy.quiet = Quiet { hours: Some((time(12, 0, 0, 0), time(9, 0, 0, 0))), days: vec![] };
-    };
-    check(
-        outbound(BUSY).but(quiet),
-        expect!["busy_followup Tue 09:00 #1/3 new chain, (moved_by_quiet_hours)"],
-    );
-    let unclear = |s: &mut Story| s.requested_in = None;
-    check(
-        inbound(OutcomeClass::Conversation).requesting(0).but(quiet).but(unclear),
-        expect!["callback_requested Wed 09:00 #1/3 new chain, (unclear_time), (moved_by_quiet_hours)"],
-    );
-}
-
-#[test]
-fn what_is_abroad_is_held_and_what_is_only_observed_says_so() {
+fn calls_abroad_are_held_and_observed_calls_get_a_note() {
     let abroad = |s: &mut Story| s.country_allowed = false;
     check(
         inbound(OutcomeClass::Conversation).requesting(60).but(abroad),
@@ -467,19 +320,4 @@ fn what_is_abroad_is_held_and_what_is_only_observed_says_so() {
     );
     let observes = |s: &mut Story| s.observes = true;
     check(outbound(BUSY).but(observes), expect!["busy_followup Mon 12:10 #1/3 new chain, (observed)"]);
-}
-
-#[test]
-fn promises_of_other_agents_are_left_alone_where_each_has_its_own() {
-    let of_another = |s: &mut Story| {
-        s.policy.one_promise_per = PromiseScope::Agent;
-        let mut theirs = live(9, State::Scheduled, RedialReason::CallbackRequested, 1, -30);
-        theirs.agent = id(2);
-        s.person.get_or_insert_default().live.push(theirs);
-    };
-    check(
-        inbound(OutcomeClass::Conversation).requesting(60).but(of_another),
-        expect!["callback_requested Mon 13:00 #1/3 new chain"],
-    );
-    check(outbound(BUSY).but(of_another), expect!["busy_followup Mon 12:10 #1/3 new chain"]);
 }
