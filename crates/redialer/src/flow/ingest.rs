@@ -8,6 +8,7 @@
 //! an event become visible at once.
 
 mod batch;
+mod prepared;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -27,7 +28,7 @@ use redialer_kek::KeyError;
 use redialer_providers::Content;
 use redialer_store::{EventRow, NewInboundEvent, PendingRow, StoreError, TenantKey, bucket_of};
 
-use self::batch::{EventContext, EventContexts};
+use self::prepared::{EventContext, EventContexts};
 use crate::{
     app::App,
     state::event_queue::{MAX_PER_WORKSPACE, QueuedEvent},
