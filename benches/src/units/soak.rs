@@ -190,7 +190,7 @@ async fn watched(
     secs: u64,
     sent: &AtomicUsize,
 ) -> anyhow::Result<Vec<Sample>> {
-    say("minute    RSS MB  files     sent  decided  scheduled   dialed");
+    say("minute    RSS MB  files     sent  processed  scheduled   dialed");
     let (watch, mut samples, mut rng) = (Watch::start(), Vec::new(), 0x2545_f491_4f6c_dd1d_u64);
     for second in 1..=secs {
         watch.wait_for(second * 1_000_000).await;
@@ -212,7 +212,7 @@ async fn watched(
         let dialed = product.counter("redialer_dials_total").await?;
         let sent = sent.load(Ordering::Relaxed);
         say(&format!(
-            "{minutes:>6.1} {rss_mb:>9.1} {files:>6} {sent:>8} {processed:>9} {scheduled:>10} {dialed:>8}"
+            "{minutes:>6.1} {rss_mb:>9.1} {files:>6} {sent:>8} {processed:>10} {scheduled:>10} {dialed:>8}"
         ));
     }
     Ok(samples)

@@ -64,11 +64,11 @@ pub struct Config {
     pub head_deadline_secs: u64,
     /// How long a request's body may take, in seconds.
     pub body_deadline_secs: u64,
-    /// How long a client may read nothing of its response before it is disconnected, in seconds.
+    /// How long a client may accept no byte of its response before it is disconnected, in seconds.
     pub write_deadline_secs: u64,
-    /// The most connections at once.
+    /// The maximum number of open connections.
     pub max_connections: usize,
-    /// The most connections at once from one IPv4 address or one IPv6 /64 network, except loopback and trusted proxies.
+    /// The maximum number of open connections from one IPv4 address or one IPv6 /64 network, except loopback and trusted proxies.
     pub max_connections_per_address: usize,
     /// Networks of proxies whose `X-Forwarded-For` is trusted, separated by commas.
     pub trusted_proxies: String,
@@ -76,20 +76,20 @@ pub struct Config {
     pub metrics_listen: Option<String>,
     /// How long a request that places a call may take, in seconds.
     pub place_deadline_secs: u64,
-    /// The most dials in progress at once, in this process.
+    /// The maximum number of dials in progress, in this process.
     pub max_dials: usize,
     /// How long a shutdown waits for work in progress, in seconds.
     pub drain_deadline_secs: u64,
-    /// The most memory for request bodies at once, in bytes. Beyond it, or for API requests beyond half of it, a
+    /// The maximum total memory for request bodies, in bytes. Beyond it, or for API requests beyond half of it, a
     /// request is rejected with 503.
     pub max_waiting_bytes: usize,
-    /// The most API requests in progress at once; beyond it requests are rejected with 503.
+    /// The maximum number of API requests in progress; beyond it, requests are rejected with 503.
     pub max_api_requests: usize,
     /// Requests per second that one API key may send to each replica, with bursts of twice as many.
     pub api_requests_per_second: u32,
-    /// The most calls to one number within any 24 hours (I38).
+    /// The maximum number of calls to one number within any 24 hours (I38).
     pub fuse_per_day: u32,
-    /// The most calls to one number within any 10 minutes (I38).
+    /// The maximum number of calls to one number within any 10 minutes (I38).
     pub fuse_per_10_minutes: u32,
     /// Limits of plans that differ from the published ones.
     pub plans: BTreeMap<String, PlanPatch>,
@@ -173,7 +173,7 @@ impl Config {
         Self { retell_base_url: url, ..self }
     }
 
-    /// A simulator's settings: it is a provider itself and dials no one, so its clock may run at any speed.
+    /// A simulator's settings: it is a provider itself and calls no real people, so its clock may run at any speed.
     pub fn of_simulator(flags: &SimFlags) -> Result<Self, BadConfig> {
         let read = Self::read(flags, &flags.file)?;
         read.simulated_at("http://127.0.0.1".to_owned()).checked()

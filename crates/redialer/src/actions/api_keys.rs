@@ -46,7 +46,7 @@ impl Acting<'_> {
             (requested, own) => requested.or(own),
         };
         match new.workspace {
-            None => self.as_whole_tenant("make another")?,
+            None => self.as_whole_tenant("create an admin key")?,
             Some(named) => match self.store.workspace(named).await {
                 Err(StoreError::NotFound) => {
                     return Err(Refusal::invalid("workspace_id", "is not the id of a workspace"));

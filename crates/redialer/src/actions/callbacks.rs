@@ -225,7 +225,7 @@ pub async fn force(
     Ok(row.id)
 }
 
-/// Dials an unresolved callback again, once, because a person decided so. It keeps its state; a new callback follows it.
+/// Dials an unresolved callback again, once, because a person requested it. It keeps its state; a new callback follows it.
 pub async fn redial_unresolved(
     app: &App,
     store: &TenantStore,

@@ -59,7 +59,7 @@ pub enum Refusal {
         /// The reason.
         why: String,
     },
-    /// The provider failed or returned an unexpected answer; a retry may help.
+    /// The provider failed or returned an unexpected response; a retry may help.
     #[error("{why}")]
     Provider {
         /// The code.
@@ -70,7 +70,7 @@ pub enum Refusal {
     /// A temporary failure of this server.
     #[error("the server is temporarily unavailable; try again")]
     Unavailable,
-    /// The store rejected it or failed.
+    /// The store rejected the action or failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -106,5 +106,5 @@ impl Acting<'_> {
     }
 }
 
-/// The most retries of a settings merge after concurrent changes.
+/// The maximum number of retries of a settings merge after concurrent changes.
 pub(crate) const MERGES: usize = 8;

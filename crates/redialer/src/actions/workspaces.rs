@@ -58,7 +58,10 @@ impl Acting<'_> {
         let (app, name) = (self.app, ProviderName::new(new.provider));
         let provider = app.providers.get(&name, false).map_err(|_| {
             let names = app.providers.names().join(", ");
-            Refusal::invalid("provider", format!("`provider` is not valid. The valid values are: {names}."))
+            Refusal::invalid(
+                "provider",
+                format!("The value of `provider` is not valid. Valid values: {names}."),
+            )
         })?;
         let account = self.account_of(provider, new.api_key).await?;
         let id = Id::new(app.clock.now(), &app.rng);
@@ -163,14 +166,17 @@ impl Acting<'_> {
         let newest = (Timestamp::MAX, Id::from_uuid(Uuid::max()));
         for agent in self.store.agents(Some(workspace), newest, i64::MAX).await? {
             agent.overrides.check_against(settings).map_err(|error| {
-                let why = format!("does not fit the `overrides` of agent {}: {}", agent.id, error.problem);
-                Refusal::invalid(format!("defaults.{}", error.field), why)
+                let BadSettings { field, problem } = error;
+                let why =
+                    format!("does not fit the overrides of agent {}: there, `{field}` {problem}", agent.id);
+                let setting = field.split('.').next().unwrap_or_default();
+                Refusal::invalid(format!("defaults.{setting}"), why)
             })?;
         }
         Ok(())
     }
 
-    /// Deletes a workspace: it stops working at once, and its data is deleted after a day.
+    /// Deletes a workspace: it stops working immediately, and its data is deleted after a day.
     pub async fn delete_workspace(&self, id: Id<id::Workspace>) -> Result<(), Refusal> {
         self.as_whole_tenant("delete workspaces")?;
         Ok(self.store.delete_workspace(id, self.app.clock.now()).await?)
@@ -185,7 +191,7 @@ impl Acting<'_> {
         Ok(self.store.workspace(id).await?)
     }
 
-    /// Syncs the agents now. Returns how many agents the provider lists.
+    /// Syncs the agents now. Returns the number of agents that the provider lists.
     pub async fn sync(&self, id: Id<id::Workspace>) -> Result<usize, Refusal> {
         let row = self.store.workspace(id).await?;
         match sync::pull(self.app, self.store, self.tenant, &row).await {

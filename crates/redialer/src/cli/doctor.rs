@@ -107,7 +107,7 @@ fn changed_settings(config: &Config) -> String {
     }
 }
 
-/// Checks that the database answers. Its schema was checked when it was opened.
+/// Checks that the database responds. Its schema was checked when it was opened.
 async fn answers(store: &Store) -> anyhow::Result<String> {
     store.ping().await?;
     let applied = store.schema().await?;

@@ -81,7 +81,7 @@ impl StopSignals {
         Ok(Self([terminate?, hang_up?, interrupt?]))
     }
 
-    /// Waits for the first of them.
+    /// Waits for the first signal.
     pub(crate) async fn received(&mut self) {
         let [terminate, hang_up, interrupt] = &mut self.0;
         tokio::select! {
@@ -106,7 +106,7 @@ pub struct Running {
     _lock: Option<File>,
 }
 
-/// How long a writer may take at shutdown to write what is queued.
+/// How long a writer may take at shutdown to write its queue.
 const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Running {
@@ -148,7 +148,7 @@ impl Running {
             for range in app.ranges() {
                 let n = store.recover(range, i64::MAX, app.clock.now(), 1).await?;
                 if n > 0 {
-                    tracing::warn!(n, "recovered {n} claims that the last run left behind");
+                    tracing::warn!(n, "{n} claims of the last run were released");
                 }
             }
         }
@@ -159,7 +159,7 @@ impl Running {
             tokio::spawn(ingest::run(Arc::clone(&app))),
             tokio::spawn(due::run(Arc::clone(&app))),
             tokio::spawn(dial::run(Arc::clone(&app))),
-            every(&app, reconcile::INTERVAL, "the lookup of silent calls failed", |app| {
+            every(&app, reconcile::INTERVAL, "the lookup of calls at the provider failed", |app| {
                 Box::pin(reconcile::round(app))
             }),
             every(&app, backfill::INTERVAL, "the backfill of missed webhooks failed", |app| {
@@ -187,7 +187,7 @@ impl Running {
         &self.app
     }
 
-    /// Starts nothing new, finishes work in progress, and closes the database.
+    /// Starts no new work, finishes work in progress, and closes the database.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.app.drain();
         let deadline = Duration::from_secs(self.app.config.drain_deadline_secs);

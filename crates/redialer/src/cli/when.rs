@@ -58,7 +58,7 @@ struct ParsedLine {
     zone: String,
     agent_zone: Option<String>,
     only_the_time: bool,
-    /// No zone was given: the answer is plain local time.
+    /// No zone was given: the result is plain local time.
     local: bool,
     lang: Lang,
 }

@@ -88,7 +88,7 @@ impl Config {
         if self.clock_speed > 1 && !loopback {
             return bad(
                 "clock_speed",
-                "must be 1 unless retell_base_url is a simulator on loopback, because real people live in real time",
+                "must be 1 unless retell_base_url is a simulator on loopback, because real people are called on the real clock",
             );
         }
         Ok(())
@@ -160,7 +160,7 @@ fn check_public_url(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Rejects log filters that would silence the log: the parser takes a misspelled level for the name of a module.
+/// Rejects log filters that would silence the log: the parser reads a misspelled level as the name of a module.
 fn check_filter(text: &str) -> Result<(), String> {
     let valid = "the valid values are off, error, warn, info, debug, trace, and directives such as info,redialer=debug";
     let bare = text.split(',').map(str::trim).find(|directive| {

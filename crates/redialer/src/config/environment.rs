@@ -1,7 +1,7 @@
 //! Settings from environment variables.
 //!
-//! Invariant: a variable that begins with `REDIALER_` and nearly names a setting is an error, so that a typo never
-//! silently means the default; one that resembles no setting is reported on stderr and ignored.
+//! Invariant: a variable that begins with `REDIALER_` and resembles the name of a setting is an error, so that a typo
+//! never silently selects the default; one that resembles no setting is reported on stderr and ignored.
 
 use std::ffi::OsString;
 

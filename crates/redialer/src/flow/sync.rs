@@ -121,7 +121,7 @@ async fn own_numbers(
         Err(error) if error.is_of_account() => return Err(error),
         Err(error) => {
             account::read_failed(app, workspace.id, &error).await;
-            tracing::warn!(workspace.id = %workspace.id, %error, "the own numbers of workspace {} could not be read; the numbers of the last sync are kept", workspace.id);
+            tracing::warn!(workspace.id = %workspace.id, %error, "the phone numbers of workspace {} could not be read; the numbers of the last sync are kept", workspace.id);
             return Ok(None);
         }
     };

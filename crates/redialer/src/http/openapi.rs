@@ -32,7 +32,7 @@ pub(crate) struct Doc {
     answer: Option<Value>,
 }
 
-/// The input that a route takes besides its path.
+/// The input that a route accepts in addition to its path.
 pub(crate) struct RouteInput {
     /// The names of its query parameters.
     pub(crate) query: Vec<String>,

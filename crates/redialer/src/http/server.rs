@@ -87,7 +87,7 @@ async fn listen(server: Server, listener: TcpListener) {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted; idle connections are closed");
-                connections.ask_to_close();
+                connections.signal_close();
                 app.clock.wait(OUT_OF_HANDLES_INTERVAL).await;
                 continue;
             }

@@ -1,7 +1,7 @@
 //! Receives webhooks: steps 1 to 3 of a call's journey.
 //!
 //! Invariants: the checks run in this order: slug (404), size and time (413, 408), signature (401), agent (403), JSON
-//! (400). Nothing of a request without a valid signature is stored (I8). 2xx is returned only after the commit, and 503
+//! (400). No part of a request without a valid signature is stored (I8). 2xx is returned only after the commit, and 503
 //! if the commit fails, so that the provider sends the webhook again (I9).
 
 use std::sync::Arc;
@@ -80,7 +80,7 @@ async fn accept(
         Err(Rejected::Signature(why)) => {
             tracing::info!(agent.id = %target.agent, %why, "a webhook for agent {} was refused: {why}", target.agent);
             app.rejected_webhooks.count(&target, ActivityNotice::BadSignature);
-            // The part that is wrong is logged, but not returned to an unauthenticated client.
+            // The reason is logged, but not returned to an unauthenticated client.
             let message = "The signature is missing or not valid for this body.";
             return Err(ApiError::new(StatusCode::UNAUTHORIZED, "bad_signature", message));
         }

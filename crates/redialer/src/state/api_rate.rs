@@ -10,14 +10,15 @@ use governor::{
 };
 use redialer_core::{Id, id};
 
-/// Limits the request rate of each key. Requests with an unknown key are not counted, so there is one counter per key in use.
+/// Limits the request rate of each key. Requests with an unknown key are not counted, so each counter belongs to a key in
+/// use.
 pub struct ApiRateLimiter {
     limiter:
         RateLimiter<Id<id::Key>, DashMapStateStore<Id<id::Key>>, DefaultClock, StateInformationMiddleware>,
     burst: u32,
 }
 
-/// The rest of a key's allowance.
+/// The remaining allowance of a key.
 pub(crate) struct Left {
     pub(crate) remaining: u32,
     pub(crate) reset_secs: u64,

@@ -14,14 +14,14 @@ use redialer_core::{
 
 use crate::state::locked;
 
-/// The state of every workspace, and since when each due callback is known.
+/// The state of every workspace, and the time at which each due callback was first seen.
 #[derive(Default)]
 pub struct DialRateLimiter {
     workspaces: Mutex<HashMap<Id<Workspace>, WorkspaceDials>>,
     seen: Mutex<HashMap<Id<Callback>, (Timestamp, Duration)>>,
 }
 
-/// The most due callbacks that are remembered.
+/// The maximum number of due callbacks whose time is stored.
 const MAX_SEEN: usize = 100_000;
 
 #[derive(Default)]
@@ -43,7 +43,7 @@ struct Lines {
     read_at: Duration,
 }
 
-/// The wait for the next start at a rate too low to compute one.
+/// The wait for the next start if the rate is too low to compute it.
 const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 
 /// How long a reading of the free lines is valid.
@@ -60,8 +60,8 @@ impl DialRateLimiter {
         seen.entry(id).or_insert((now, steady));
     }
 
-    /// How late a claimed callback is: in virtual time until it was first seen, plus the real time for which the rate
-    /// limit has held it back since then. At normal speed that is the time since its schedule.
+    /// How late a claimed callback is: the virtual time until it was first seen, plus the real time for which the rate
+    /// limit has held it back since. At normal speed, the sum is the time since `scheduled_for`.
     pub fn late_by(
         &self,
         id: Id<Callback>,
@@ -138,7 +138,7 @@ impl DialRateLimiter {
         dials.lines = None;
     }
 
-    /// The time until which the workspace may start nothing, if it is in the future.
+    /// The time until which the workspace may start no dial, if that time is in the future.
     pub fn slowed_until(&self, workspace: Id<Workspace>, now: Duration) -> Option<Duration> {
         Some(locked(&self.workspaces).get(&workspace)?.slow_until).filter(|until| *until > now)
     }
@@ -180,7 +180,7 @@ impl Starts<'_> {
         self.n
     }
 
-    /// Uses `n` of them and returns the rest.
+    /// Uses `n` of the starts and returns the rest.
     pub fn used(mut self, n: usize) {
         self.n = self.n.saturating_sub(n);
     }
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_may_start_nothing_knows_when_to_ask_again() {
+    fn the_next_start_is_known_when_none_is_allowed() {
         let dial_rate = DialRateLimiter::default();
         assert_eq!(dial_rate.next_start_in(id(), ms(0)), ms(0));
         assert!(dial_rate.enter(id()));
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_that_asks_us_to_slow_down_is_heard() {
+    fn throttling_by_the_provider_stops_starts() {
         let dial_rate = DialRateLimiter::default();
         dial_rate.slow(id(), ms(5_000));
         assert_eq!(starts(&dial_rate, 10.0, 1, ms(4_999)), 0);
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_pace_holds_back_is_late_in_real_time() {
+    fn time_in_the_rate_limit_is_real_time() {
         let (dial_rate, id) = (DialRateLimiter::default(), Id::from_uuid(uuid::Uuid::from_u128(2)));
         let at = |s: i64| Timestamp::from_second(s).expect("in range");
         dial_rate.seen_due(id, at(110), ms(1_000));
@@ -257,12 +257,12 @@ mod tests {
         assert_eq!(
             dial_rate.late_by(id, at(100), at(9_000), ms(4_000)),
             SignedDuration::from_secs(8_900),
-            "known no more"
+            "the entry was removed"
         );
     }
 
     #[test]
-    fn lines_are_believed_for_a_moment() {
+    fn a_reading_of_the_lines_expires() {
         let dial_rate = DialRateLimiter::default();
         dial_rate.enter(id());
         dial_rate.set_lines(id(), 2, ms(0));

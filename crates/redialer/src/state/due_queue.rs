@@ -13,18 +13,18 @@ use redialer_store::DueRow;
 
 use crate::state::locked;
 
-/// The most rows of one workspace per round: of its live callbacks, and of its test callbacks.
+/// The maximum number of rows of one workspace per round: of its live callbacks, and of its test callbacks.
 const MAX_ROUND: usize = 500;
 
 /// The callbacks that are due within the horizon of the last read.
 #[derive(Default)]
 pub struct DueQueue(Mutex<BTreeMap<(Timestamp, Id<Callback>), DueRow>>);
 
-/// Due rows by workspace, the longest due first.
+/// Due rows by workspace, the earliest first.
 pub type DueByWorkspace = BTreeMap<Id<Workspace>, Vec<DueRow>>;
 
-/// A key that sorts behind every callback that is due at `moment`.
-fn behind(moment: Timestamp) -> (Timestamp, Id<Callback>) {
+/// A key that sorts after every callback that is due at `moment`.
+fn after(moment: Timestamp) -> (Timestamp, Id<Callback>) {
     (moment, Id::from_uuid(uuid::Uuid::max()))
 }
 
@@ -45,7 +45,7 @@ impl DueQueue {
     /// The rows that are due at `now`, by workspace.
     pub fn due(&self, now: Timestamp) -> DueByWorkspace {
         let (mut due, mut counts) = (DueByWorkspace::new(), BTreeMap::<_, usize>::new());
-        for (_, row) in locked(&self.0).range(..=behind(now)) {
+        for (_, row) in locked(&self.0).range(..=after(now)) {
             let n = counts.entry((row.workspace, row.test)).or_default();
             if *n < MAX_ROUND {
                 *n += 1;
@@ -57,7 +57,7 @@ impl DueQueue {
 
     /// The due time of the next row after `now`.
     pub fn next(&self, now: Timestamp) -> Option<Timestamp> {
-        locked(&self.0).range(behind(now)..).next().map(|((due_at, _), _)| *due_at)
+        locked(&self.0).range(after(now)..).next().map(|((due_at, _), _)| *due_at)
     }
 }
 
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn however_many_tests_are_due_live_callbacks_are_seen() {
+    fn due_test_callbacks_do_not_displace_live_callbacks() {
         let queue = DueQueue::default();
         let tests = (0..600).map(|n| DueRow { test: true, ..row(n, 1) });
         queue.fill(tests.chain([row(601, 2)]).collect());

@@ -1,6 +1,7 @@
 //! Outages of the key service. Nothing can be dialed during one, and its time does not count as lateness of callbacks.
 //!
-//! Kept only in memory: a process that was not running has no record of an outage, and what it finds overdue counts as missed.
+//! Kept only in memory: a process that was not running has no record of an outage, so its overdue callbacks count as
+//! missed.
 
 use std::sync::Mutex;
 
@@ -9,7 +10,7 @@ use redialer_core::Timestamp;
 
 use crate::state::locked;
 
-/// The most outages that are kept; callbacks due in older ones have long been dialed or missed.
+/// The maximum number of stored outages; callbacks due in older ones have long been dialed or missed.
 const MAX_OUTAGES: usize = 64;
 
 /// The outages of the key service that this process has seen.
@@ -28,7 +29,7 @@ impl Outages {
         locked(&self.0).since.get_or_insert(now);
     }
 
-    /// Records that the key service answered at `now`.
+    /// Records that the key service was available at `now`.
     pub fn ended(&self, now: Timestamp) {
         let mut inner = locked(&self.0);
         let Some(since) = inner.since.take() else { return };
@@ -58,11 +59,11 @@ mod tests {
     }
 
     #[test]
-    fn only_the_time_of_an_outage_that_lies_between_counts() {
+    fn only_the_overlap_with_an_outage_counts() {
         let outages = Outages::default();
         outages.began(at(100));
         outages.began(at(150));
-        assert_eq!(outages.within(at(120), at(160)).as_secs(), 40, "it goes on");
+        assert_eq!(outages.within(at(120), at(160)).as_secs(), 40, "the outage is not over");
         outages.ended(at(200));
         outages.ended(at(300));
         outages.began(at(400));

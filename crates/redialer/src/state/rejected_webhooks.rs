@@ -1,7 +1,7 @@
 //! Counts of rejected webhooks that are not yet written to the activity feed.
 //!
-//! Invariant (I8): of a request without a valid signature, only its occurrence, its time and its reason are kept. At
-//! most one entry per agent, cause and minute is written, however many requests arrive.
+//! Invariant (I8): of a request without a valid signature, only its occurrence, its time and the reason are kept. At
+//! most one entry per agent, cause and minute is written, regardless of the number of requests.
 
 use std::{collections::HashMap, sync::Mutex};
 
@@ -12,7 +12,7 @@ use crate::{clock::Clock, state::locked};
 
 /// The shortest time between two entries for the same agent and cause.
 const INTERVAL_MS: i64 = 60_000;
-/// The most agents and causes that are counted at once; all others are only in the metrics.
+/// The maximum number of counted pairs of agent and cause; all others are only in the metrics.
 const MAX_COUNTS: usize = 10_000;
 
 /// The counts by agent and cause.
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_counted_already_is_counted_on_where_there_is_room_for_no_more() {
+    fn existing_counts_grow_when_no_new_count_fits() {
         let rejections = RejectedWebhooks::default();
         for n in 0..=MAX_COUNTS {
             rejections.count(&target(n), ActivityNotice::BadSignature);

@@ -127,7 +127,7 @@ async fn a_crash_at_the_worst_moment(stage: &mut Stage) -> Result<()> {
     ));
     stage.until("Eve's phone to ring", |_, rings| !rings_of(rings, EVE).is_empty()).await?;
     stage.kill_server();
-    stage.narrate(EVE, "✗  redialer is killed; it has no answer yet on whether Eve's call was placed");
+    stage.narrate(EVE, "✗  redialer is killed before it receives the provider's response for Eve's call");
     stage.start_server().await?;
     stage.narrate(EVE, "↻  redialer is restarted on the same database");
     rung(stage, EVE, 1).await

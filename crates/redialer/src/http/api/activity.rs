@@ -44,11 +44,11 @@ pub(crate) struct View {
     callback_id: Option<String>,
     /// For a dial, its ordinal in the chain, from 1.
     attempt: Option<i64>,
-    /// How a dial ended, in the provider's words, or why it was refused.
+    /// How a dial ended, as reported by the provider, or why it was refused.
     outcome: Option<String>,
-    /// How often it has happened since the last such entry.
+    /// The number of occurrences since the last such entry.
     count: i64,
-    /// What followed, or why nothing did.
+    /// The effects, or the reason why there are none.
     notes: Vec<NoteView>,
     /// When it happened.
     #[schema(format = DateTime)]
@@ -79,7 +79,11 @@ fn notes(row: &ActivityRow) -> Vec<NoteView> {
         let note: EventNote = code.parse().ok()?;
         let message = match names.as_slice() {
             [] => note.description().to_owned(),
-            names => format!("{} These extractions came: {}.", note.description(), names.join(", ")),
+            names => format!(
+                "{} The webhook contains these extractions: {}.",
+                note.description(),
+                names.join(", ")
+            ),
         };
         Some(NoteView { code: note.as_str(), message })
     };

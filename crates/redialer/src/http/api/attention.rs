@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// The most workspaces that are checked; plans allow fewer.
+/// The maximum number of checked workspaces; plans allow fewer.
 const MOST_WORKSPACES: i64 = 1_000;
 
 /// Callbacks and workspaces that need attention.
@@ -46,7 +46,7 @@ struct Workspace {
     name: String,
     /// Why it does not dial; null if it dials.
     paused: Option<Paused>,
-    /// Data that its API key may not read; features that need it do without.
+    /// Permissions that its API key lacks; features that need them work without the data.
     missing_permissions: Vec<String>,
     /// Whether it was restored from a backup and does not dial until it has been compared with the provider's records.
     restoring: bool,

@@ -51,7 +51,7 @@ pub(crate) struct View {
     reason: &'static str,
     /// 1 plus the number of dials counted in the chain so far.
     attempt: i64,
-    /// The most dials of its chain.
+    /// The maximum number of dials in its chain.
     max_attempts: i64,
     /// Whether `max_attempts` allows no dial after this one.
     is_final_attempt: bool,
@@ -320,7 +320,10 @@ fn metadata(value: Option<serde_json::Value>) -> Result<Option<String>, ApiError
 
 fn when(body: &NewBody) -> Result<When, ApiError> {
     if body.timezone.as_deref().is_some_and(|zone| !is_zone(zone)) {
-        return Err(ApiError::invalid("timezone", "`timezone` is not an IANA time zone, as Europe/Berlin."));
+        return Err(ApiError::invalid(
+            "timezone",
+            "`timezone` must be an IANA time zone, such as Europe/Berlin.",
+        ));
     }
     match (&body.at, &body.text) {
         (Some(at), None) => Ok(When::At(wire::timestamp("at", at)?, body.timezone.clone())),
@@ -355,7 +358,7 @@ pub(crate) async fn change(
     let moved = callbacks::reschedule(&app, &caller.store, id, (to, if_unchanged)).await;
     moved.map_err(|why| match why {
         NotScheduled::OutOfRange => {
-            let why = "`scheduled_for` must lie between now and 400 days from now.";
+            let why = "`scheduled_for` must be between now and 400 days from now.";
             ApiError::invalid("scheduled_for", why)
         }
         why => not_scheduled(why),

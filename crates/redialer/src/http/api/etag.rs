@@ -45,9 +45,9 @@ impl FromRequestParts<Arc<App>> for IfMatch {
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Response> {
         let Some(value) = parts.headers.get(header::IF_MATCH) else { return Ok(Self(None)) };
-        let value = value
-            .to_str()
-            .map_err(|_| ApiError::invalid("If-Match", "must be an ETag as it was sent").into_response())?;
+        let value = value.to_str().map_err(|_| {
+            ApiError::invalid("If-Match", "must be an ETag that the API returned").into_response()
+        })?;
         let tags: Vec<String> = value.split(',').map(|t| t.trim().to_owned()).collect();
         Ok(Self((!tags.iter().any(|t| t == "*")).then_some(tags)))
     }

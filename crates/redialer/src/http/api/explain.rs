@@ -2,7 +2,7 @@
 //!
 //! A callback that was dialed or closed by its gates shows the gates as they were evaluated then: they are stored with
 //! the dispatch or the callback. A waiting callback shows the gates as of now. A callback that ended otherwise
-//! (canceled, superseded) shows them as of its end, under today's settings.
+//! (canceled, superseded) shows them as of its end, with the current settings.
 
 use std::sync::Arc;
 
@@ -44,9 +44,9 @@ pub(crate) struct View {
     timezone: String,
     #[schema(schema_with = settings::timezone_source)]
     timezone_source: &'static str,
-    /// How the requested time was determined; null if no words named it.
+    /// How the requested time was determined; null if it does not come from spoken words.
     heard: Option<Heard>,
-    /// The time for which the gates were evaluated: that of the dial, else of the end, else now.
+    /// The time for which the gates were evaluated: that of the dial, or else of the end, or else now.
     as_of: String,
     /// The gates in order; the first that does not pass decides.
     gates: Vec<GateView>,
@@ -60,15 +60,15 @@ struct Heard {
     evidence: Option<String>,
     /// The rule that recognized the time.
     rule: Option<String>,
-    /// How sure the recognition is, from 0 to 1.
+    /// The confidence of the recognition, from 0 to 1.
     confidence: Option<f64>,
-    /// The start of the time that the words can stand for.
+    /// The start of the period that fits the words.
     #[schema(format = DateTime)]
     earliest: Option<String>,
-    /// Its end.
+    /// The end of that period.
     #[schema(format = DateTime)]
     latest: Option<String>,
-    /// Codes of what makes the recognition unsure.
+    /// Codes of the reasons for doubt about the time.
     doubts: Vec<String>,
 }
 
@@ -81,7 +81,7 @@ struct GateView {
     input: String,
     #[schema(schema_with = settings::verdict)]
     verdict: String,
-    /// For `wait`, until when.
+    /// For `wait`, the time until which the callback waits.
     #[schema(format = DateTime)]
     until: Option<String>,
     /// The verdict in words.
@@ -107,7 +107,7 @@ pub(crate) async fn show(
     let secrets = row
         .secrets(&key)
         .inspect_err(
-            |error| tracing::error!(callback.id = %row.id, %error, "callback {} cannot be decrypted", row.id),
+            |error| tracing::error!(callback.id = %row.id, %error, "callback {} cannot be decrypted; it is explained without the words", row.id),
         )
         .unwrap_or_default();
     let clear = secrets.evidence.is_some() && caller.may_show(&app, "evidence", &[id.to_string()]).await;

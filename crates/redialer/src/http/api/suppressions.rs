@@ -20,9 +20,9 @@ use crate::{
     },
 };
 
-/// The most numbers in one request.
-const MOST_NUMBERS: usize = 1_000;
-const MOST_NOTE_CHARS: usize = 500;
+/// The maximum number of phone numbers in one request.
+const MAX_NUMBERS: usize = 1_000;
+const MAX_NOTE_CHARS: usize = 500;
 
 /// An entry of the do-not-call list.
 #[derive(Serialize, ToSchema)]
@@ -127,18 +127,18 @@ pub(crate) async fn create(
 ) -> Result<(StatusCode, Json<Created>), ApiError> {
     let (numbers, is_one) = match (body.number, body.numbers) {
         (Some(number), None) => (vec![wire::number("number", &number)?], true),
-        (None, Some(numbers)) if (1..=MOST_NUMBERS).contains(&numbers.len()) => {
+        (None, Some(numbers)) if (1..=MAX_NUMBERS).contains(&numbers.len()) => {
             let read = |(i, text): (usize, &String)| wire::number(&format!("numbers[{i}]"), text);
             (numbers.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?, false)
         }
         (None, Some(_)) => {
-            let why = format!("`numbers` must hold 1 to {MOST_NUMBERS} numbers.");
+            let why = format!("`numbers` must contain 1 to {MAX_NUMBERS} numbers.");
             return Err(ApiError::invalid("numbers", why));
         }
         _ => return Err(ApiError::invalid("number", "Send either `number` or `numbers`.")),
     };
-    if body.note.as_ref().is_some_and(|note| note.chars().count() > MOST_NOTE_CHARS) {
-        let why = format!("`note` must have at most {MOST_NOTE_CHARS} characters.");
+    if body.note.as_ref().is_some_and(|note| note.chars().count() > MAX_NOTE_CHARS) {
+        let why = format!("`note` must have at most {MAX_NOTE_CHARS} characters.");
         return Err(ApiError::invalid("note", why));
     }
     let key = caller.store.tenant_key().await?;

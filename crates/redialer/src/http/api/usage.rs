@@ -21,14 +21,14 @@ pub(crate) struct View {
     /// The start of this calendar month (UTC).
     #[schema(format = DateTime)]
     period_start: String,
-    /// The start of the next one.
+    /// The start of the next calendar month (UTC).
     #[schema(format = DateTime)]
     period_end: String,
     /// Calls placed this month.
     calls: Used,
     /// Workspaces of the tenant.
     workspaces: Used,
-    /// The most enabled agents of a workspace; null without a limit.
+    /// The maximum number of enabled agents per workspace; null if there is no limit.
     agents_per_workspace: Option<u32>,
     /// The upper limit of the setting `max_attempts`.
     max_attempts: u32,
@@ -37,7 +37,7 @@ pub(crate) struct View {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Used)]
 struct Used {
-    /// How many.
+    /// The current number.
     used: i64,
     /// The plan's limit; null if there is none.
     limit: Option<u64>,

@@ -47,7 +47,7 @@ pub(crate) struct View {
     retention: Retention,
     /// Why it does not dial; null if it dials.
     paused: Option<Paused>,
-    /// Data that its API key may not read; features that need it do without.
+    /// Permissions that its API key lacks; features that need them work without the data.
     missing_permissions: Vec<String>,
     /// Its use in this calendar month.
     usage: Usage,
@@ -61,7 +61,7 @@ pub(crate) struct View {
 pub(crate) struct Paused {
     #[schema(schema_with = settings::pause)]
     reason: &'static str,
-    /// Since when.
+    /// When the pause began.
     #[schema(format = DateTime)]
     since: String,
     /// The provider's own message, if it gave one.
@@ -238,7 +238,7 @@ pub(crate) async fn change(
     show(State(app), caller, PathId(id)).await
 }
 
-/// `DELETE /v1/workspaces/{id}`: the workspace stops working at once and is deleted after a day.
+/// `DELETE /v1/workspaces/{id}`: the workspace stops working immediately and is deleted after a day.
 pub(crate) async fn remove(
     State(app): State<Arc<App>>,
     caller: Caller,

@@ -1,7 +1,7 @@
 //! The open connections: limits on their number, in total and per address.
 //!
-//! Invariants: a connection over a limit is rejected at once, never queued. If all slots are taken, every connection is
-//! signaled to close after its current request; idle ones close at once. Loopback addresses and trusted proxies have no
+//! Invariants: a connection over a limit is rejected immediately, never queued. If all slots are taken, every connection is
+//! signaled to close after its current request; idle ones close immediately. Loopback addresses and trusted proxies have no
 //! limit per address, because many clients share them.
 
 use std::{
@@ -97,13 +97,13 @@ impl Connections {
         if self.is_stuck.swap(true, Ordering::Relaxed) {
             return None;
         }
-        self.ask_to_close();
+        self.signal_close();
         let slot = Arc::clone(&self.slots).acquire_owned();
         tokio::time::timeout(ROOM_TIMEOUT, slot).await.ok()?.ok()
     }
 
     /// Signals every connection to close after its current request, if any.
-    pub(crate) fn ask_to_close(&self) {
+    pub(crate) fn signal_close(&self) {
         self.closing.send_replace(());
     }
 
@@ -114,7 +114,7 @@ impl Connections {
 
     /// Signals every connection to close, and waits until all have closed.
     pub(crate) async fn close(&self) {
-        self.ask_to_close();
+        self.signal_close();
         let all = u32::try_from(self.max).unwrap_or(u32::MAX);
         let _all_closed = self.slots.acquire_many(all).await;
     }
@@ -195,7 +195,7 @@ mod tests {
             drop(first);
             assert!(open.acquire(ip(address)).await.is_ok(), "{address}");
         }
-        assert!(locked(&open.by_address).is_empty(), "an address without connections is forgotten");
+        assert!(locked(&open.by_address).is_empty(), "an address without connections is removed");
         assert!(open.acquire(ip("198.51.100.8")).await.is_ok());
         let mut kept = Vec::new();
         for address in ["127.0.0.1", "::1", "192.0.2.9", "::ffff:192.0.2.9"].repeat(3) {
@@ -204,13 +204,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_table_asks_connections_to_close_once_and_refuses_until_one_does() {
+    async fn full_slots_signal_connections_to_close_once() {
         let open = connections(1, 1);
         let peer = ip("127.0.0.1");
         let slot = open.acquire(peer).await.expect("a slot");
         let mut closing = open.closing();
         let connection = tokio::spawn(async move {
-            closing.changed().await.expect("asked to close");
+            closing.changed().await.expect("a signal to close");
             drop(slot);
             closing
         });
@@ -220,7 +220,7 @@ mod tests {
         assert!(closing.has_changed().expect("open"));
         closing.mark_unchanged();
         assert_eq!(open.acquire(peer).await.err(), Some(Refusal::Full));
-        assert!(!closing.has_changed().expect("open"), "it is not asked again");
+        assert!(!closing.has_changed().expect("open"), "no second signal");
         drop(slot);
         assert!(open.acquire(peer).await.is_ok());
     }

@@ -42,7 +42,7 @@ pub(crate) struct Socket {
     stream: TcpStream,
     framing: Framing,
     ambiguous: Ambiguous,
-    /// Set while the client accepts nothing: the deadline, and whether it is already the shorter one of a shutdown.
+    /// Set while the client accepts no bytes: the deadline, and whether it is already the shorter one of a shutdown.
     blocked: Option<(Deadline, bool)>,
 }
 
@@ -51,7 +51,7 @@ impl Socket {
         Self { app, stream, framing: Framing::default(), ambiguous, blocked: None }
     }
 
-    /// Handles the result of a write; a client that accepts nothing is disconnected at its deadline.
+    /// Handles the result of a write; a client that accepts no bytes is disconnected at its deadline.
     fn written(&mut self, tried: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if tried.is_ready() {
             self.blocked = None;
@@ -66,7 +66,7 @@ impl Socket {
         if let Some((deadline, _)) = &mut self.blocked {
             ready!(deadline.poll_passed(cx));
         }
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer")))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its response")))
     }
 }
 

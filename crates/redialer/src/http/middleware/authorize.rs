@@ -72,7 +72,7 @@ async fn authenticate(app: &App, authorization: Option<HeaderValue>) -> Result<K
     let Some(key) = authorization.and_then(bearer).filter(|key| key.starts_with("rdl_")) else {
         return Err(refused("Send your API key as `Authorization: Bearer rdl_live_…` or `rdl_test_…`."));
     };
-    // Held only for the lookup: the body may arrive slowly.
+    // Held only during the lookup, because the body may arrive slowly.
     let _slot = requests::slot(app).map_err(IntoResponse::into_response)?;
     let key_row =
         app.store.key_owner(key, app.clock.now()).await.map_err(|e| ApiError::from(e).into_response())?;
@@ -102,7 +102,7 @@ fn check_scope(app: &App, key_row: &KeyRow, request: &Request) -> Result<(), Api
             "missing_scope",
             format!("This API key lacks the scope `{}`.", scope.as_str()),
         )),
-        // A path that is not in the table has no handler either, and the router returns the error.
+        // A path that is not in the table has no handler either, so the router returns the error.
         _ => Ok(()),
     }
 }

@@ -1,8 +1,8 @@
-//! `Idempotency-Key`: a POST that is sent again is executed once and gets the stored response.
+//! `Idempotency-Key`: a POST that is sent again with the same key is not executed again and gets the stored response.
 //!
 //! Invariants: the key is reserved before the handler runs and the response is stored under it, in the same task as the
-//! request: a client that disconnects leaves no key without its response. A 4xx or 502 releases the key, because nothing
-//! was done. Any other error keeps it reserved, because the request may have taken effect, and a repeat gets 409.
+//! request, so the response is stored even if the client disconnects. A 4xx or 502 releases the key, because the request
+//! had no effect. Any other error keeps the key reserved, because the request may have taken effect, and a retry gets 409.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Runs one authorized API request.
 //!
-//! Invariants, in this order: input that the route does not take is rejected; the whole body is read, within its size
-//! and time limits; only then is a slot taken, so that a slow client holds none. A request that changes something runs
+//! Invariants, in this order: input that the route does not accept is rejected; the whole body is read, within its size
+//! and time limits; a slot is taken only afterwards, so that a slow client holds none. A request that changes something runs
 //! to its end in its own task, even if the client disconnects.
 
 use std::sync::Arc;
@@ -26,20 +26,20 @@ use crate::{
 /// The largest body of an API request.
 const MAX_BODY: usize = 1 << 20;
 
-/// Takes a slot for an API request, or fails at once: webhooks and dials have priority (I34).
+/// Takes a slot for an API request, or fails immediately: webhooks and dials have priority (I34).
 pub(crate) fn slot(app: &App) -> Result<OwnedSemaphorePermit, ApiError> {
     Arc::clone(&app.api_requests).try_acquire_owned().map_err(|_| ApiError::unavailable())
 }
 
 /// Runs a request.
 pub(crate) async fn run(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    match begun(app, request, next).await {
+    match execute(app, request, next).await {
         Ok(response) => response,
         Err(error) => error.into_response(),
     }
 }
 
-async fn begun(app: Arc<App>, request: Request, next: Next) -> Result<Response, ApiError> {
+async fn execute(app: Arc<App>, request: Request, next: Next) -> Result<Response, ApiError> {
     strict::check_query(&request)?;
     let (parts, body) = request.into_parts();
     // Half of the memory for bodies is reserved for webhooks.

@@ -1,4 +1,4 @@
-//! Rejects input that a route does not take: unknown query parameters, and a body if it takes none.
+//! Rejects input that a route does not accept: unknown query parameters, and a body if the route has none.
 //!
 //! Invariant: the input of a route is read from the source of the OpenAPI document, so that the two cannot differ.
 
@@ -22,7 +22,7 @@ fn route_input(method: &Method, path: Option<&MatchedPath>) -> Option<&'static R
     ALL.get(&(method.to_string(), path?.as_str().to_owned()))
 }
 
-/// Rejects query parameters that the route does not take.
+/// Rejects query parameters that the route does not accept.
 pub(crate) fn check_query(request: &Request) -> Result<(), ApiError> {
     let Some(route_input) = route_input(request.method(), request.extensions().get::<MatchedPath>()) else {
         return Ok(());
@@ -46,7 +46,7 @@ pub(crate) fn check_query(request: &Request) -> Result<(), ApiError> {
     }
 }
 
-/// Rejects a body if the route takes none; an empty object counts as none.
+/// Rejects a body if the route has none; an empty object counts as no body.
 pub(crate) fn check_body(parts: &Parts, body: &[u8]) -> Result<(), ApiError> {
     let route_input = route_input(&parts.method, parts.extensions.get::<MatchedPath>());
     if route_input.is_none_or(|route_input| route_input.body) || body.trim_ascii().is_empty() {
