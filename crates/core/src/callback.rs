@@ -25,7 +25,7 @@ pub enum State {
     Failed,
     /// Final: no person reached, and no attempt left.
     Exhausted,
-    /// Final: canceled by a person.
+    /// Final: canceled by a person, or not dialed because its agent only observes.
     Canceled,
     /// Final: late by more than the workspace allows.
     Expired,

@@ -1,6 +1,6 @@
 //! The only file that reads the machine's clocks, sleeps, and draws randomness from the system.
 //!
-//! Invariants: [`Clock::real_ms`] never runs back, by one rule for every source ([`Shown`]): it follows its source
+//! Invariants: [`Clock::real_ms`] never runs backward, by one rule for every source ([`Shown`]): it follows its source
 //! forward at once (a laptop that slept), and after the source was set back it runs at half speed until the source has
 //! caught up. With an embedded database the source is the machine's clock; with a shared one it is the database
 //! server's clock, even if the machine's differs (I32). Signatures are checked against the source itself
@@ -60,7 +60,7 @@ struct Real {
     server: Option<(i64, i64)>,
 }
 
-/// The time that a clock shows; it never runs back when its source is set back.
+/// The time that a clock shows; it never runs backward when its source is set back.
 #[derive(Debug, Clone, Copy)]
 struct Shown {
     ms: i64,
@@ -224,7 +224,7 @@ impl Clock {
         Ok(())
     }
 
-    /// Real milliseconds since 1970; never runs back.
+    /// Real milliseconds since 1970; never runs backward.
     pub fn real_ms(&self) -> i64 {
         let mut real = locked(&self.real);
         let (steady_ms, wall_ms) = self.both_ms();

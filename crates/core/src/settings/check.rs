@@ -124,7 +124,7 @@ pub fn parse_problem(path: &str, message: &str) -> (String, String) {
     (path.to_owned(), value_problem(message))
 }
 
-/// What a value must be, from a parser's message about it.
+/// The requirement that a value violates, from a parser's message about it.
 fn value_problem(message: &str) -> String {
     const QUOTES_THE_VALUE: [&str; 4] =
         ["invalid type: ", "invalid value: ", "unknown variant `", "invalid length "];

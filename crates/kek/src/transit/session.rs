@@ -98,7 +98,7 @@ impl Session {
         let why = match state.as_deref() {
             Ok(State::In(token)) => return Ok(Arc::clone(token)),
             Ok(State::Out(why)) => why.clone(),
-            Ok(State::Beginning) | Err(_) => "no session with it is established".to_owned(),
+            Ok(State::Beginning) | Err(_) => "no session with the key service is established".to_owned(),
         };
         Err(KeyError::Unavailable(why))
     }

@@ -202,7 +202,7 @@ impl TenantStore {
     }
 }
 
-/// Returns a claim that may not become an intent to waiting, if it is still held.
+/// Returns the callback of a claim to waiting if the claim is still held but may not become an intent.
 async fn release(
     tx: &mut Tx,
     claim: &Claim,

@@ -11,7 +11,7 @@ const GUIDE: &str = include_str!("../../../../../docs/api.md");
 pub struct Example {
     /// The method, in lower case, and the path of the operation that the section describes; `None` for any other section.
     pub operation: Option<(String, &'static str)>,
-    /// What the operation does, in Markdown.
+    /// The description of the operation, in Markdown.
     pub description: String,
     /// A `curl` command.
     pub request: &'static str,
@@ -29,7 +29,7 @@ pub struct ErrorCode {
     pub status: &'static str,
     /// Its code.
     pub code: &'static str,
-    /// What it means, in Markdown.
+    /// Its meaning, in Markdown.
     pub meaning: &'static str,
 }
 
